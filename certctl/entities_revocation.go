@@ -1,0 +1,67 @@
+package certctl
+
+import "time"
+
+// Revocation is one revoked serial.
+type Revocation struct {
+	ID            string    `bun:"id,pk"`
+	IssuerID      string    `bun:"issuer_id"`
+	IssuerKeyID   string    `bun:"issuer_key_id"`
+	Serial        string    `bun:"serial"` // unique per IssuerKeyID
+	CertificateID string    `bun:"certificate_id"`
+	VersionID     string    `bun:"version_id"`
+	Reason        int       `bun:"reason"` // RFC 5280 section 5.3.1
+	RevokedAt     time.Time `bun:"revoked_at"`
+	RevokedBy     string    `bun:"revoked_by"`
+	NotAfter      time.Time `bun:"not_after"` // of the certificate; it stays on CRLs until one CRL after this
+	Sequence      int64     `bun:"sequence"`  // rises with every revocation of one IssuerKeyID; the store assigns it
+	// IssuerNotified is when an outside CA confirmed the revocation; set at
+	// once for issuers whose CRL we sign ourselves.
+	IssuerNotified time.Time `bun:"issuer_notified,nullzero"`
+	IssuerError    string    `bun:"issuer_error"`
+	Attempts       int       `bun:"attempts"`
+	RetryAt        time.Time `bun:"retry_at,nullzero"`
+	Meta
+}
+
+// CRL is the newest CRL of one CA key.
+type CRL struct {
+	IssuerKeyID  string        `bun:"issuer_key_id,pk"`
+	IssuerID     string        `bun:"issuer_id"`
+	DER          []byte        `bun:"crl_der"`
+	Number       int64         `bun:"crl_number"`
+	ThisUpdate   time.Time     `bun:"this_update"`
+	NextUpdate   time.Time     `bun:"next_update"`
+	GeneratedAt  time.Time     `bun:"generated_at"`
+	Duration     time.Duration `bun:"generation_duration"`
+	RevokedCount int           `bun:"revoked_count"`
+	Sequence     int64         `bun:"sequence"` // Revocation.Sequence that it covers
+}
+
+// CRLGeneration is one attempt to make a CRL.
+type CRLGeneration struct {
+	ID           string        `bun:"id,pk"`
+	IssuerKeyID  string        `bun:"issuer_key_id"`
+	IssuerID     string        `bun:"issuer_id"`
+	Number       int64         `bun:"crl_number"`
+	StartedAt    time.Time     `bun:"started_at"`
+	Duration     time.Duration `bun:"duration"`
+	RevokedCount int           `bun:"revoked_count"`
+	Succeeded    bool          `bun:"succeeded"`
+	Error        string        `bun:"error"`
+}
+
+// Responder is the delegated OCSP signer of one CA key (RFC 6960 section
+// 4.2.2.2). Its private key is a vault item.
+type Responder struct {
+	IssuerKeyID string    `bun:"issuer_key_id,pk"`
+	IssuerID    string    `bun:"issuer_id"`
+	CertPEM     string    `bun:"cert_pem"`
+	Serial      string    `bun:"cert_serial"`
+	SealedKey   []byte    `bun:"sealed_key"`
+	KeyAlg      string    `bun:"key_alg"`
+	NotBefore   time.Time `bun:"not_before"`
+	NotAfter    time.Time `bun:"not_after"`
+	RotatedFrom string    `bun:"rotated_from"` // serial of the one before
+	Meta
+}

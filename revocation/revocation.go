@@ -1,0 +1,112 @@
+// Package revocation is the vocabulary of certificate revocation: reasons,
+// statuses, and the small [Source] that the signers read.
+//
+// revocation/crl builds and signs CRLs, revocation/ocsp answers OCSP requests,
+// and revocation/responder serves both over HTTP. They need nothing else of
+// this module: bring any Source, a CA certificate and a crypto.Signer.
+package revocation
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// ErrUnknownIssuer is returned by a Source that does not answer for a CA key.
+var ErrUnknownIssuer = errors.New("revocation: not an issuer of this source")
+
+// Reason is a CRLReason of RFC 5280 section 5.3.1.
+type Reason int
+
+const (
+	Unspecified          Reason = 0
+	KeyCompromise        Reason = 1
+	CACompromise         Reason = 2
+	AffiliationChanged   Reason = 3
+	Superseded           Reason = 4
+	CessationOfOperation Reason = 5
+	CertificateHold      Reason = 6
+	RemoveFromCRL        Reason = 8 // delta CRLs only
+	PrivilegeWithdrawn   Reason = 9
+	AACompromise         Reason = 10
+)
+
+var reasonNames = map[Reason]string{
+	Unspecified: "unspecified", KeyCompromise: "keyCompromise", CACompromise: "caCompromise",
+	AffiliationChanged: "affiliationChanged", Superseded: "superseded",
+	CessationOfOperation: "cessationOfOperation", CertificateHold: "certificateHold",
+	RemoveFromCRL: "removeFromCRL", PrivilegeWithdrawn: "privilegeWithdrawn", AACompromise: "aACompromise",
+}
+
+// Reasons are the ones with which a certificate can be revoked by request, in
+// the order of their codes.
+var Reasons = []Reason{
+	Unspecified, KeyCompromise, CACompromise, AffiliationChanged, Superseded,
+	CessationOfOperation, CertificateHold, PrivilegeWithdrawn,
+}
+
+// String is the name of RFC 5280: "keyCompromise".
+func (r Reason) String() string {
+	if s, ok := reasonNames[r]; ok {
+		return s
+	}
+	return fmt.Sprintf("reason(%d)", int(r))
+}
+
+// ParseReason reads a name of Reasons, exactly as String writes it.
+func ParseReason(s string) (Reason, error) {
+	for _, r := range Reasons {
+		if r.String() == s {
+			return r, nil
+		}
+	}
+	return 0, fmt.Errorf("revocation reason %.40q is not one of unspecified, keyCompromise, caCompromise, "+
+		"affiliationChanged, superseded, cessationOfOperation, certificateHold, privilegeWithdrawn", s)
+}
+
+// State is what is known of a serial.
+type State int
+
+const (
+	// Unknown: the CA key never signed this serial, as far as the source knows.
+	Unknown State = iota
+	Good
+	Revoked
+)
+
+func (s State) String() string { return [...]string{"unknown", "good", "revoked"}[s] }
+
+// Status is the revocation status of one serial.
+type Status struct {
+	State    State
+	Reason   Reason    // when Revoked
+	At       time.Time // when Revoked: since when, UTC
+	Invalid  time.Time // invalidity date (RFC 5280 section 5.3.2), if known
+	NotAfter time.Time // of the certificate, if known
+}
+
+// Source is where signers learn what is revoked. Implementations are safe for
+// concurrent use.
+type Source interface {
+	// Status returns the status of a serial. A serial that was never issued is
+	// Unknown without an error; ErrUnknownIssuer when the source does not
+	// answer for the key; any other error means that the status cannot be
+	// known now, and nothing may be signed.
+	Status(ctx context.Context, issuerKeyID string, serial *big.Int) (Status, error)
+	// Revoked yields each entry of a CRL with thisUpdate at, in no particular
+	// order, until yield fails. An entry is left out only after a CRL with a
+	// thisUpdate later than the certificate's expiry carried it.
+	Revoked(ctx context.Context, issuerKeyID string, at time.Time, yield func(serial *big.Int, s Status) error) error
+}
+
+// KeyID names a CA key: lower-case hex SHA-256 of its SubjectPublicKeyInfo.
+// Two certificates for one key and name (a renewed CA) share it.
+func KeyID(ca *x509.Certificate) string {
+	sum := sha256.Sum256(ca.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}

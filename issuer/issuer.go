@@ -198,5 +198,9 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 
 // Refusedf, NotDonef make an *Error.
-func Refusedf(format string, a ...any) error { return &Error{Kind: ErrRefused, Err: fmt.Errorf(format, a...)} }
-func NotDonef(format string, a ...any) error { return &Error{Kind: ErrNotDone, Err: fmt.Errorf(format, a...)} }
+func Refusedf(format string, a ...any) error {
+	return &Error{Kind: ErrRefused, Err: fmt.Errorf(format, a...)}
+}
+func NotDonef(format string, a ...any) error {
+	return &Error{Kind: ErrNotDone, Err: fmt.Errorf(format, a...)}
+}

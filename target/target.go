@@ -66,7 +66,9 @@ type (
 	// never share one.
 	PathUser interface{ Paths() []string }
 	// Checker tells whether a deployment could work now, changing nothing.
-	Checker interface{ Check(ctx context.Context) error }
+	Checker interface {
+		Check(ctx context.Context) error
+	}
 	// Outputter gives what commands printed, bounded, for the operator.
 	Outputter interface{ Output() string }
 )

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Sees to it that the programs are here which tests run against. As root with
+# apt-get it installs what is missing; otherwise it says what to install and
+# exits 1.
+#
+# usage: scripts/install-peers.sh [--check]     --check never installs
+set -euo pipefail
+
+# program, its Debian package, what tests do with it
+readonly -a peers=(
+  "cc        gcc            the race detector links with it"
+  "git       git            the architecture test asks it for the tracked files"
+  "curl      curl           an independent HTTPS client"
+  "openssl   openssl        verifies chains, CRLs and OCSP answers"
+  "certtool  gnutls-bin     verifies chains with GnuTLS"
+  "ocsptool  gnutls-bin     asks OCSP with GnuTLS"
+  "certutil  libnss3-tools  verifies chains with NSS"
+  "nginx     nginx          serves what is deployed"
+  "initdb    postgresql     the store on PostgreSQL"
+  "pg_ctl    postgresql     the store on PostgreSQL"
+  "postgres  postgresql     the store on PostgreSQL"
+)
+
+# gcc alone has no C library to link with.
+needed_with() {
+  case $1 in
+    gcc) echo libc6-dev ;;
+  esac
+}
+
+find_program() {
+  local name=$1 dir
+  command -v "$name" >/dev/null && return
+  for dir in /usr/local/sbin /usr/sbin /sbin /usr/lib/postgresql/*/bin; do
+    [[ -x $dir/$name ]] && return
+  done
+  return 1
+}
+
+missing=()  # "program (Debian package p): what for"
+packages=() # each once
+look() {
+  local line program package why
+  missing=() packages=()
+  for line in "${peers[@]}"; do
+    read -r program package why <<<"$line"
+    find_program "$program" && continue
+    missing+=("$program (Debian package $package): $why")
+    [[ " ${packages[*]} " == *" $package "* ]] || packages+=("$package" $(needed_with "$package"))
+  done
+}
+
+fail_with_list() {
+  {
+    echo "missing programs:"
+    printf '  %s\n' "${missing[@]}"
+    echo "to install them: $1"
+  } >&2
+  exit 1
+}
+
+look
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+if [[ ${1:-} == --check || $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+  fail_with_list "sudo apt-get install --no-install-recommends ${packages[*]}"
+fi
+
+printf 'installing for the tests: %s\n' "${packages[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+if ! { apt-get -qq update && apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${packages[@]}"; } </dev/null >&2; then
+  fail_with_list "apt-get failed, see above; by hand: apt-get install --no-install-recommends ${packages[*]}"
+fi
+look
+if ((${#missing[@]} > 0)); then
+  fail_with_list "apt-get succeeded, yet they cannot be found in PATH, sbin or /usr/lib/postgresql/*/bin"
+fi

@@ -30,7 +30,7 @@ needed_with() {
 
 find_program() {
   local name=$1 dir
-  command -v "$name" >/dev/null && return
+  [[ -x $(type -P "$name") ]] && return
   for dir in /usr/local/sbin /usr/sbin /sbin /usr/lib/postgresql/*/bin; do
     [[ -x $dir/$name ]] && return
   done
@@ -54,7 +54,7 @@ fail_with_list() {
   {
     echo "missing programs:"
     printf '  %s\n' "${missing[@]}"
-    echo "to install them: $1"
+    echo "$1"
   } >&2
   exit 1
 }
@@ -64,13 +64,13 @@ if ((${#missing[@]} == 0)); then
   exit 0
 fi
 if [[ ${1:-} == --check || $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
-  fail_with_list "sudo apt-get install --no-install-recommends ${packages[*]}"
+  fail_with_list "run: sudo apt-get install --no-install-recommends ${packages[*]}"
 fi
 
 printf 'installing for the tests: %s\n' "${packages[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 if ! { apt-get -qq update && apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${packages[@]}"; } </dev/null >&2; then
-  fail_with_list "apt-get failed, see above; by hand: apt-get install --no-install-recommends ${packages[*]}"
+  fail_with_list "apt-get failed, see above; when that is mended, run: apt-get install --no-install-recommends ${packages[*]}"
 fi
 look
 if ((${#missing[@]} > 0)); then

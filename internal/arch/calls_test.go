@@ -123,7 +123,7 @@ func banned(bans []ban, pkg, name string) (why string, bad bool) {
 			continue
 		}
 		for _, n := range b.names {
-			if prefix, any := strings.CutSuffix(n, "*"); n == name || any && strings.HasPrefix(name, prefix) {
+			if prefix, open := strings.CutSuffix(n, "*"); n == name || open && strings.HasPrefix(name, prefix) {
 				return b.why, true
 			}
 		}

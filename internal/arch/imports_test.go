@@ -142,9 +142,10 @@ func checkStandardOnly(pkgs []pkg, standard map[string]bool) []string {
 			continue
 		}
 		for _, dep := range p.Deps {
-			if path, ok := ours(dep); !standard[dep] && !(ok && slices.Contains(standardOnly, path)) {
-				found = append(found, fmt.Sprintf("%s needs %s; it is to need the standard library alone", from, dep))
+			if path, ok := ours(dep); standard[dep] || ok && slices.Contains(standardOnly, path) {
+				continue
 			}
+			found = append(found, fmt.Sprintf("%s needs %s; it is to need the standard library alone", from, dep))
 		}
 	}
 	return found

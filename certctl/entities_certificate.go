@@ -123,11 +123,18 @@ type Order struct {
 	State         OrderState `bun:"state"`
 	Serial        string     `bun:"serial,nullzero"` // reserved for a CA that lets us choose; unique per issuer
 	NotBefore     time.Time  `bun:"not_before"`
-	NotAfter      time.Time  `bun:"not_after"`
+	NotAfter      time.Time  `bun:"not_after,nullzero"` // unset: the issuer decides
 	CSRPEM        string     `bun:"csr_pem"`
-	IssuerState   []byte     `bun:"issuer_state"` // the connector's own, such as an order URL
-	PollAt        time.Time  `bun:"poll_at,nullzero"`
-	LastError     string     `bun:"last_error"`
+	// What is asked for is frozen with the order, so that every attempt asks
+	// for the same, whatever is edited meanwhile.
+	CommonName   string   `bun:"common_name"`
+	SANs         []string `bun:"sans,type:jsonb"`
+	EKUs         []string `bun:"ekus,type:jsonb"`
+	NoRevocation bool     `bun:"no_revocation"`
+
+	IssuerState []byte    `bun:"issuer_state"` // the connector's own, such as an order URL
+	PollAt      time.Time `bun:"poll_at,nullzero"`
+	LastError   string    `bun:"last_error"`
 	Meta
 }
 

@@ -114,5 +114,5 @@ type AgentReport struct {
 // AgentFacts are told by a heartbeat or a join.
 type AgentFacts struct {
 	Name, Hostname, OS, Architecture, Version, IPAddress, Problem string
-	Clock                                                        time.Time // the agent's; zero: not told
+	Clock                                                         time.Time // the agent's; zero: not told
 }

@@ -1,0 +1,46 @@
+// Package peer starts the real programs that tests run against: Postgres,
+// nginx, openssl and others, on loopback and in temporary folders.
+package peer
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// folders beside PATH in which Debian keeps servers.
+var folders = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin"}
+
+// Find returns the path of a program.
+func Find(program string) (string, error) {
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	for _, pattern := range folders {
+		found, err := filepath.Glob(filepath.Join(pattern, program))
+		if err == nil && len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return "", errors.New(program + " is not installed; run scripts/install-peers.sh")
+}
+
+// Required reports whether a missing peer is a failure: in CI and make test.
+func Required() bool { return os.Getenv("CERTCTL_REQUIRE_PEERS") == "1" }
+
+// Need returns the path of a program. Where it is missing the test is skipped,
+// or fails if CERTCTL_REQUIRE_PEERS=1.
+func Need(t testing.TB, program string) string {
+	t.Helper()
+	path, err := Find(program)
+	if err == nil {
+		return path
+	}
+	if Required() {
+		t.Fatal(err)
+	}
+	t.Skip(err)
+	return ""
+}

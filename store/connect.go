@@ -1,0 +1,28 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"modernc.org/sqlite"
+)
+
+func wrap(o Options, c driver.Connector) driver.Connector {
+	if o.Wrap != nil {
+		return o.Wrap(c)
+	}
+	return c
+}
+
+// sqliteConnector opens connections of one DSN.
+type sqliteDSN struct {
+	driver *sqlite.Driver
+	dsn    string
+}
+
+func sqliteConnector(dsn string) (driver.Connector, error) {
+	return sqliteDSN{&sqlite.Driver{}, dsn}, nil
+}
+
+func (c sqliteDSN) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c sqliteDSN) Driver() driver.Driver                        { return c.driver }

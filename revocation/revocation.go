@@ -79,7 +79,17 @@ const (
 	Revoked
 )
 
-func (s State) String() string { return [...]string{"unknown", "good", "revoked"}[s] }
+func (s State) String() string {
+	switch s {
+	case Unknown:
+		return "unknown"
+	case Good:
+		return "good"
+	case Revoked:
+		return "revoked"
+	}
+	return fmt.Sprintf("state(%d)", int(s))
+}
 
 // Status is the revocation status of one serial.
 type Status struct {

@@ -1,0 +1,137 @@
+package crl_test
+
+import (
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certctl/certctl/internal/peer"
+	"github.com/certctl/certctl/revocation"
+	"github.com/certctl/certctl/revocation/crl"
+	"github.com/certctl/certctl/revocation/internal/catest"
+)
+
+// everyReason is one entry for each reason of RFC 5280.
+func everyReason() *listed {
+	l := &listed{}
+	for i, reason := range append(revocation.Reasons, revocation.AACompromise) {
+		s := revocation.Status{State: revocation.Revoked, Reason: reason, At: now.AddDate(0, 0, -i-1)}
+		if i%2 == 1 {
+			s.Invalid = now.AddDate(0, 0, -i-2)
+		}
+		l.add(big.NewInt(int64(0xabc000+i)), s)
+	}
+	return l
+}
+
+func run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), peer.Need(t, program), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func TestOpenSSLReadsEveryEntryAndVerifies(t *testing.T) {
+	for _, kind := range catest.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			ca := catest.New(t, kind, "CRL CA", now)
+			o := options(t, ca)
+			file := catest.File(t, "list.crl", build(t, everyReason(), o).DER)
+			out := run(t, "openssl", "crl", "-inform", "DER", "-in", file, "-CAfile", catest.PEM(t, ca.Cert), "-noout", "-text")
+			for _, want := range []string{
+				"verify OK", "Version 2", "Serial Number: ABC000", "Serial Number: ABC008", "Key Compromise", "CA Compromise", "Affiliation Changed",
+				"Superseded", "Cessation Of Operation", "Certificate Hold", "Privilege Withdrawn", "AA Compromise", "Invalidity Date",
+				"Revocation Date: Mar  3 05:06:07 2026 GMT", "Last Update: Mar  4 05:06:07 2026 GMT", "Next Update: Mar  5 05:06:07 2026 GMT",
+			} {
+				if !strings.Contains(out, want) {
+					t.Errorf("openssl does not see %q:\n%s", want, out)
+				}
+			}
+			number := strings.TrimSpace(run(t, "openssl", "crl", "-inform", "DER", "-in", file, "-noout", "-crlnumber"))
+			if want := fmt.Sprintf("crlNumber=0x%X", o.Number.Int()); number != want {
+				t.Errorf("openssl reads %s, want %s", number, want)
+			}
+			broken := build(t, everyReason(), o).DER
+			broken[len(broken)/2] ^= 1
+			bad := catest.File(t, "bad.crl", broken)
+			verdict, _ := exec.CommandContext(t.Context(), peer.Need(t, "openssl"), "crl", "-inform", "DER", "-in", bad, "-CAfile", catest.PEM(t, ca.Cert), "-noout").CombinedOutput()
+			if strings.Contains(string(verdict), "verify OK") {
+				t.Error("openssl verifies a changed list: this test proves nothing")
+			}
+		})
+	}
+}
+
+func TestGnuTLSReadsAndVerifies(t *testing.T) {
+	for _, kind := range catest.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			ca := catest.New(t, kind, "CRL CA", now)
+			o := options(t, ca)
+			list := build(t, everyReason(), o)
+			der := catest.File(t, "list.crl", list.DER)
+			out := run(t, "certtool", "--crl-info", "--inder", "--infile", der)
+			for _, want := range []string{"Revoked certificates (9)", "Serial Number (hex): 00abc001", "Authority Key Identifier", "CRL Number"} {
+				if !strings.Contains(out, want) {
+					t.Errorf("certtool does not see %q:\n%s", want, out)
+				}
+			}
+			// --verify-crl judges by the clock of the machine.
+			today := time.Now()
+			ca = catest.New(t, kind, "CRL CA", today)
+			o = options(t, ca)
+			o.ThisUpdate, o.NextUpdate = today.Add(-time.Minute), today.Add(time.Hour)
+			list = build(t, everyReason(), o)
+			text := catest.File(t, "list.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list.DER}))
+			out = run(t, "certtool", "--verify-crl", "--load-ca-certificate", catest.PEM(t, ca.Cert), "--infile", text)
+			if strings.Contains(out, "Not verified") || !strings.Contains(out, "Verified") {
+				t.Errorf("certtool --verify-crl: %s", out)
+			}
+		})
+	}
+}
+
+func TestZlintFindsNothing(t *testing.T) {
+	for _, kind := range catest.Kinds {
+		o := options(t, catest.New(t, kind, "CRL CA", now))
+		for seed, n := range []int{0, 1, 3, 50} {
+			catest.LintCRL(t, build(t, conforming(random(uint64(seed), n)), o).DER)
+		}
+	}
+	if testing.Short() {
+		return
+	}
+	o := options(t, catest.New(t, "p256", "CRL CA", now))
+	for seed := range 100 {
+		catest.LintCRL(t, build(t, conforming(random(uint64(seed), seed%20)), o).DER)
+	}
+}
+
+// conforming leaves out what the CA/Browser Forum forbids.
+func conforming(l *listed) *listed {
+	out := &listed{}
+	for i, s := range l.statuses {
+		switch s.Reason {
+		case revocation.CertificateHold, revocation.CACompromise, revocation.AACompromise:
+			s.Reason = revocation.KeyCompromise
+		}
+		out.add(l.serials[i], s)
+	}
+	return out
+}
+
+func BenchmarkBuild10k(b *testing.B) {
+	o := options(b, catest.New(b, "p256", "CRL CA", now))
+	l := unique(random(1, 10_000))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := crl.Build(b.Context(), l, o); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -4,105 +4,97 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 )
 
-// ErrSealed is matched by every failure to open a sealed value: another key,
-// another row, or bytes that were changed.
-var ErrSealed = errors.New("secret: the value cannot be opened")
+// ErrSealed matches every failure to open a sealed value: another key, another
+// context, or bytes that were changed.
+var ErrSealed = errors.New("sealed value cannot be opened")
 
-// Key is a 256-bit AES key. Its ID, the first 8 octets of its SHA-256 in hex,
-// is in the header of what it sealed, so that keys can be rotated.
-type Key struct {
-	ID    string
-	bytes [32]byte
-}
-
-func newKey(b [32]byte) Key {
-	sum := sha256.Sum256(b[:])
-	return Key{ID: hex.EncodeToString(sum[:8]), bytes: b}
-}
-
-// NewKey makes a random key.
-func NewKey() Key {
-	var b [32]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return newKey(b)
-}
-
-// Sealer seals with one key and opens with it and older ones: AES-256-GCM with
-// a random nonce. Safe for concurrent use.
-type Sealer struct {
-	primary string
-	aeads   map[string]cipher.AEAD
-}
-
-// Header: version, key ID. It is authenticated together with the context.
+// Sealed values are
+//
+//	version (1) | length of key ID (1) | key ID | nonce (12) | AES-256-GCM output
+//
+// and everything before the nonce, with the context, is authenticated.
 const (
 	sealVersion = 1
-	headerSize  = 1 + 8
+	nonceSize   = 12
 )
 
-// NewSealer makes a sealer. Older keys only open.
+// Sealer seals values at rest with AES-256-GCM. Safe for concurrent use.
+type Sealer struct {
+	primary string
+	keys    map[string]cipher.AEAD
+}
+
+// NewSealer seals with primary, and opens what primary or one of older sealed.
 func NewSealer(primary Key, older ...Key) (*Sealer, error) {
-	s := &Sealer{primary: primary.ID, aeads: map[string]cipher.AEAD{}}
+	s := &Sealer{primary: primary.ID, keys: map[string]cipher.AEAD{}}
 	for _, k := range append([]Key{primary}, older...) {
-		block, err := aes.NewCipher(k.bytes[:])
+		if k.ID == "" || len(k.ID) > 255 {
+			return nil, errors.New("the ID of an encryption key must have 1 to 255 characters")
+		}
+		if k.Bytes == ([32]byte{}) {
+			return nil, fmt.Errorf("encryption key %s is all zeros; make one with NewKey or ParseKey", k.ID)
+		}
+		if _, ok := s.keys[k.ID]; ok {
+			return nil, fmt.Errorf("encryption key %s is given twice", k.ID)
+		}
+		block, err := aes.NewCipher(k.Bytes[:])
 		if err != nil {
 			return nil, err
 		}
-		if s.aeads[k.ID], err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		if s.keys[k.ID], err = cipher.NewGCM(block); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// Seal encrypts plain for one place, named by context ("issuers/config/iss-1"):
-// the result opens nowhere else.
+// Seal encrypts plain. The context says where the value belongs, such as
+// "issuers/config/iss-local"; it is not stored, and only the same one opens the
+// value, so that rows cannot be exchanged.
 func (s *Sealer) Seal(context string, plain []byte) ([]byte, error) {
-	header := make([]byte, headerSize, headerSize+len(plain)+28)
-	header[0] = sealVersion
-	if _, err := hex.Decode(header[1:], []byte(s.primary)); err != nil {
-		return nil, err
-	}
-	return s.aeads[s.primary].Seal(header, nil, plain, associated(header, context)), nil
+	header := append([]byte{sealVersion, byte(len(s.primary))}, s.primary...)
+	nonce := make([]byte, nonceSize)
+	rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	out := append(append(make([]byte, 0, len(header)+nonceSize+len(plain)+16), header...), nonce...)
+	return s.keys[s.primary].Seal(out, nonce, plain, append(header, context...)), nil
 }
 
-// Open decrypts what Seal made for the same context.
+// Open decrypts what Seal returned for the same context. Every failure matches
+// ErrSealed.
 func (s *Sealer) Open(context string, sealed []byte) ([]byte, error) {
-	if len(sealed) < headerSize || sealed[0] != sealVersion {
-		return nil, fmt.Errorf("%w: it was not sealed by this version", ErrSealed)
-	}
-	id := hex.EncodeToString(sealed[1:headerSize])
-	aead, ok := s.aeads[id]
-	if !ok {
-		return nil, fmt.Errorf("%w: it was sealed with key %s, which is not among the keys given", ErrSealed, id)
-	}
-	plain, err := aead.Open(nil, nil, sealed[headerSize:], associated(sealed[:headerSize], context))
-	if err != nil {
-		return nil, fmt.Errorf("%w: it was changed, or belongs to another row", ErrSealed)
-	}
-	return plain, nil
+	plain, _, err := s.open(context, sealed)
+	return plain, err
 }
 
-// Reseal returns the value sealed with the primary key, and whether that
-// changed it.
-func (s *Sealer) Reseal(context string, sealed []byte) ([]byte, bool, error) {
-	plain, err := s.Open(context, sealed)
-	if err != nil {
-		return nil, false, err
+func (s *Sealer) open(context string, sealed []byte) (plain []byte, id string, err error) {
+	if len(sealed) < 2 || sealed[0] != sealVersion || len(sealed) < 2+int(sealed[1])+nonceSize {
+		return nil, "", fmt.Errorf("%w: it is not in the form of this version", ErrSealed)
 	}
-	if hex.EncodeToString(sealed[1:headerSize]) == s.primary {
-		return sealed, false, nil
+	header, rest := sealed[:2+int(sealed[1])], sealed[2+int(sealed[1]):]
+	id = string(header[2:])
+	aead, ok := s.keys[id]
+	if !ok {
+		return nil, id, fmt.Errorf("%w: it was sealed with key %.32q, which is not among the configured keys", ErrSealed, id)
+	}
+	aad := append(append(make([]byte, 0, len(header)+len(context)), header...), context...)
+	plain, err = aead.Open(nil, rest[:nonceSize], rest[nonceSize:], aad)
+	if err != nil {
+		return nil, id, fmt.Errorf("%w: it was changed, or belongs elsewhere", ErrSealed)
+	}
+	return plain, id, nil
+}
+
+// Reseal seals a value anew with the primary key if an older one sealed it,
+// and reports whether it did.
+func (s *Sealer) Reseal(context string, sealed []byte) ([]byte, bool, error) {
+	plain, id, err := s.open(context, sealed)
+	if err != nil || id == s.primary {
+		return sealed, false, err
 	}
 	out, err := s.Seal(context, plain)
 	return out, err == nil, err
-}
-
-func associated(header []byte, context string) []byte {
-	return append(append([]byte{}, header...), context...)
 }

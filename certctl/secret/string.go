@@ -1,56 +1,97 @@
-// Package secret keeps secrets from leaking: [String] prints as a mask
-// everywhere, [Sealer] encrypts what is stored, and tokens are random and kept
-// as hashes.
 package secret
 
 import (
+	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
-// Mask is what a secret prints as. A masked value that comes back in an update
-// means "keep the stored one".
+// Mask is what a secret prints as. Its length says nothing about the secret's.
 const Mask = "********"
 
-// String is a text that only Reveal shows. The zero value is the empty secret.
-type String struct{ text string }
+// String is a secret text. The zero value is the empty text, which prints as
+// nothing, so that people see what is not set. Everything that prints or
+// encodes a String writes Mask; only Reveal returns the text.
+type String struct {
+	// A pointer, since fmt looks into unexported fields without asking their
+	// methods: it then prints an address, never the text.
+	text *string
+}
 
-// New wraps a secret.
-func New(text string) String { return String{text} }
+// New returns text as a secret.
+func New(text string) String {
+	if text == "" {
+		return String{}
+	}
+	return String{&text}
+}
 
-// Reveal returns the secret itself.
-func (s String) Reveal() string { return s.text }
+// Reveal returns the text itself, for the one place that uses it.
+func (s String) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
-// IsZero reports whether there is no secret.
-func (s String) IsZero() bool { return s.text == "" }
+// IsZero reports whether the text is empty.
+func (s String) IsZero() bool { return s.text == nil }
 
-func (s String) masked() string {
-	if s.text == "" {
+// Equal compares in constant time for texts of one length.
+func (s String) Equal(other String) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
+
+// String returns Mask, or nothing for the empty text.
+func (s String) String() string {
+	if s.IsZero() {
 		return ""
 	}
 	return Mask
 }
 
-// String, GoString, Format, MarshalJSON and LogValue all print the mask.
-func (s String) String() string { return s.masked() }
+// GoString is String in quotes, for %#v.
+func (s String) GoString() string { return fmt.Sprintf("secret.String(%q)", s.String()) }
 
-// GoString prints the mask.
-func (s String) GoString() string { return fmt.Sprintf("secret.String(%q)", s.masked()) }
+// Format writes the mask for every verb, also for %x and %d.
+func (s String) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && f.Flag('#'):
+		_, _ = io.WriteString(f, s.GoString())
+	case verb == 'q':
+		_, _ = fmt.Fprintf(f, "%q", s.String())
+	default:
+		_, _ = io.WriteString(f, s.String())
+	}
+}
 
-// Format prints the mask for every verb.
-func (s String) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.masked()) }
+// LogValue is what slog writes.
+func (s String) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalJSON writes the mask.
-func (s String) MarshalJSON() ([]byte, error) { return json.Marshal(s.masked()) }
+func (s String) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 
 // MarshalText writes the mask.
-func (s String) MarshalText() ([]byte, error) { return []byte(s.masked()), nil }
+func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// LogValue logs the mask.
-func (s String) LogValue() slog.Value { return slog.StringValue(s.masked()) }
+// UnmarshalJSON reads a JSON string; null is the empty text.
+func (s *String) UnmarshalJSON(data []byte) error {
+	var text *string
+	if json.Unmarshal(data, &text) != nil {
+		return errors.New("a secret must be a string") // the decoder's error might show it
+	}
+	*s = String{}
+	if text != nil {
+		*s = New(*text)
+	}
+	return nil
+}
 
-// UnmarshalJSON reads the secret.
-func (s *String) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &s.text) }
-
-var _ slog.LogValuer = String{}
+// UnmarshalText reads the text.
+func (s *String) UnmarshalText(data []byte) error {
+	*s = New(string(data))
+	return nil
+}

@@ -7,9 +7,9 @@ import (
 	"encoding/hex"
 )
 
-// NewToken returns prefix + "_" + 43 characters that hold 256 random bits, and
-// the hash under which it is kept. The token is not guessable, so its plain
-// SHA-256 is enough.
+// NewToken makes a credential of 256 random bits, "prefix_…" in the URL-safe
+// base64 alphabet, and the hash to keep of it. The prefix lets scanners find
+// leaked tokens.
 func NewToken(prefix string) (token, hash string) {
 	var b [32]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
@@ -17,7 +17,8 @@ func NewToken(prefix string) (token, hash string) {
 	return token, HashToken(token)
 }
 
-// HashToken is the lower-case hex SHA-256 of a token.
+// HashToken is the lower-case hexadecimal SHA-256 of a token. A plain hash is
+// enough for a random value; never use it for passwords.
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

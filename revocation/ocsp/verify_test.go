@@ -1,0 +1,101 @@
+package ocsp_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/certctl/certctl/revocation/internal/catest"
+	"github.com/certctl/certctl/revocation/ocsp"
+)
+
+func TestVerifyRefusesEveryChangedOctet(t *testing.T) {
+	b := newBench(t, "p256", "")
+	sound := b.responder.Respond(t.Context(), request(t, b.ca.Cert, nil, badSerial)).DER
+	o := ocsp.VerifyOptions{CA: b.ca.Cert, Now: now}
+	if _, err := ocsp.Verify(sound, o); err != nil {
+		t.Fatal(err)
+	}
+	for n := range sound {
+		changed := bytes.Clone(sound)
+		changed[n] ^= 1
+		if v, err := ocsp.Verify(changed, o); err == nil {
+			t.Errorf("octet %d changed: %+v", n, v.Answers)
+		}
+		if v, err := ocsp.Verify(sound[:n], o); err == nil {
+			t.Errorf("cut to %d octets: %+v", n, v.Answers)
+		}
+	}
+	if _, err := ocsp.Verify(append(bytes.Clone(sound), 0), o); !errors.Is(err, ocsp.ErrUntrusted) {
+		t.Errorf("trailing octet: %v", err)
+	}
+}
+
+func TestVerifyRefusesWhatIsOldEarlyForeignOrUnasked(t *testing.T) {
+	b := newBench(t, "p256", "p256")
+	other := catest.New(t, "p256", "OCSP CA", now)
+	der := b.responder.Respond(t.Context(), request(t, b.ca.Cert, nil, goodSerial)).DER
+	for name, c := range map[string]struct {
+		o  ocsp.VerifyOptions
+		ok bool
+	}{
+		"now":                 {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now}, true},
+		"at its end":          {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now.Add(59 * time.Minute)}, true},
+		"expired":             {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now.Add(61 * time.Minute)}, false},
+		"expired within skew": {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now.Add(61 * time.Minute), Skew: 5 * time.Minute}, true},
+		"of the future":       {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now.Add(-time.Minute)}, false},
+		"future within skew":  {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now.Add(-time.Minute), Skew: 5 * time.Minute}, true},
+		"another CA":          {ocsp.VerifyOptions{CA: other.Cert, Now: now}, false},
+		"nonce not there":     {ocsp.VerifyOptions{CA: b.ca.Cert, Now: now, Nonce: []byte{1}}, false},
+	} {
+		v, err := ocsp.Verify(der, c.o)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, ocsp.ErrUntrusted) {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+	if _, err := ocsp.Verify(der, ocsp.VerifyOptions{Now: now}); err == nil {
+		t.Error("no CA: trusted")
+	}
+}
+
+// TestVerifyRefusesADelegateWithoutOCSPSigning: a certificate that the CA
+// issued for a web server must not vouch for revocation.
+func TestVerifyRefusesADelegateWithoutOCSPSigning(t *testing.T) {
+	b := newBench(t, "p256", "")
+	key := catest.Key(t, "p256")
+	leaf, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(4), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: now, NotAfter: now.Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, b.ca.Cert, key.Public(), b.ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A self-made CA of the same name and the leaf's key signs for the real
+	// CA's CertIDs: the forgery that a stolen leaf key allows.
+	rogue := catest.NewFrom(t, "p256", &x509.Certificate{Subject: pkix.Name{CommonName: "rogue"}, NotBefore: now, NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	forged := forge(t, b, catest.Parse(t, leaf), key)
+	if v, err := ocsp.Verify(forged, ocsp.VerifyOptions{CA: b.ca.Cert, Now: now}); !errors.Is(err, ocsp.ErrUntrusted) {
+		t.Errorf("a web server's certificate signs: %+v, %v", v, err)
+	}
+	forged = forge(t, b, rogue.Cert, rogue.Key)
+	if v, err := ocsp.Verify(forged, ocsp.VerifyOptions{CA: b.ca.Cert, Now: now}); !errors.Is(err, ocsp.ErrUntrusted) {
+		t.Errorf("a rogue certificate signs: %+v, %v", v, err)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	b := newBench(f, "p256", "p256")
+	f.Add(b.responder.Respond(f.Context(), request(f, b.ca.Cert, []byte{1, 2}, goodSerial, badSerial, neverIssued)).DER)
+	f.Add([]byte{0x30, 3, 10, 1, 6})
+	f.Fuzz(func(t *testing.T, der []byte) {
+		v, err := ocsp.Verify(der, ocsp.VerifyOptions{CA: b.ca.Cert, Now: now})
+		if (v == nil) == (err == nil) {
+			t.Fatalf("%v, %v", v, err)
+		}
+	})
+}

@@ -1,0 +1,82 @@
+package responder
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/big"
+	"time"
+
+	"github.com/certctl/certctl/revocation/ocsp"
+)
+
+// Prefix begins every path that is served.
+const Prefix = "/.well-known/pki/"
+
+// Options configure a Handler. The three functions find what is served under
+// an issuer's name; revocation.ErrUnknownIssuer from them becomes 404, any
+// other error 503, or tryLater for OCSP. One that is nil serves nothing, 404.
+type Options struct {
+	// OCSP returns who answers for an issuer. Several issuers may share one
+	// Responder, which then answers requests about any of them.
+	OCSP func(ctx context.Context, issuer string) (*ocsp.Responder, error)
+	// CRL returns the newest CRL of an issuer.
+	CRL func(ctx context.Context, issuer string) (*CRL, error)
+	// CACert returns the DER of the CA certificate of an issuer. OCSP by
+	// hexadecimal serial needs it too.
+	CACert func(ctx context.Context, issuer string) ([]byte, error)
+
+	Now    func() time.Time // required
+	Logger *slog.Logger     // silent when nil
+	Limits Limits
+}
+
+// CRL is a list to serve, such as revocation/crl builds.
+type CRL struct {
+	DER                    []byte // written to clients as it is, without a copy
+	Number                 *big.Int
+	ThisUpdate, NextUpdate time.Time
+}
+
+// Limits bound what a request may cost.
+type Limits struct {
+	// Body is how long a client may take to send a request; 5 seconds when 0.
+	Body time.Duration
+	// Answer is how long the functions of Options and the signer may take; 10
+	// seconds when 0.
+	Answer time.Duration
+	// Path is the longest path that is read, in octets; 8192 when 0.
+	Path int
+	// MaxAge is the longest that HTTP caches are told to keep an answer. They
+	// are never told to keep it past its nextUpdate. 1 hour when 0.
+	MaxAge time.Duration
+	// RetryAfter is when clients are told to come back after a 503; 10 seconds
+	// when 0.
+	RetryAfter time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Body == 0 {
+		l.Body = 5 * time.Second
+	}
+	if l.Answer == 0 {
+		l.Answer = 10 * time.Second
+	}
+	if l.Path == 0 {
+		l.Path = 8192
+	}
+	if l.MaxAge == 0 {
+		l.MaxAge = time.Hour
+	}
+	if l.RetryAfter == 0 {
+		l.RetryAfter = 10 * time.Second
+	}
+	return l
+}
+
+func (l Limits) check() error {
+	if l.Body < 0 || l.Answer < 0 || l.Path < 0 || l.MaxAge < 0 || l.RetryAfter < 0 {
+		return errors.New("responder: Options.Limits must not be negative")
+	}
+	return nil
+}

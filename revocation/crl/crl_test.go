@@ -18,7 +18,6 @@ import (
 
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/crl"
-	"github.com/certctl/certctl/revocation/internal/catest"
 	"github.com/certctl/certctl/revocation/revocationtest"
 )
 
@@ -68,7 +67,7 @@ func random(seed uint64, n int) *listed {
 	return l
 }
 
-func options(t testing.TB, ca *catest.CA) crl.Options {
+func options(t testing.TB, ca *revocationtest.CA) crl.Options {
 	t.Helper()
 	number, err := crl.NextNumber(nil, now)
 	if err != nil {
@@ -113,9 +112,9 @@ func reference(t *testing.T, l *listed, o crl.Options) []byte {
 }
 
 func TestIsOctetForOctetWhatCryptoX509Makes(t *testing.T) {
-	for _, kind := range append(slices.Clone(catest.Kinds), "p521") {
+	for _, kind := range append(slices.Clone(revocationtest.KeyKinds), "p521") {
 		t.Run(kind, func(t *testing.T) {
-			o := options(t, catest.New(t, kind, "CRL CA", now))
+			o := options(t, revocationtest.NewCA(t, kind, "CRL CA", now))
 			for seed, n := range []int{0, 1, 2, 3, 10, 200, 5000} {
 				l := unique(random(uint64(seed), n))
 				list := build(t, l, o)
@@ -154,8 +153,8 @@ func unique(l *listed) *listed {
 }
 
 func TestTheOrderOfTheSourceDoesNotMatter(t *testing.T) {
-	for _, kind := range catest.Kinds {
-		o := options(t, catest.New(t, kind, "CRL CA", now))
+	for _, kind := range revocationtest.KeyKinds {
+		o := options(t, revocationtest.NewCA(t, kind, "CRL CA", now))
 		l := unique(random(7, 300))
 		first := build(t, l, o)
 		slices.Reverse(l.serials)
@@ -167,7 +166,7 @@ func TestTheOrderOfTheSourceDoesNotMatter(t *testing.T) {
 }
 
 func TestARepeatedSerialIsListedOnceWithItsEarliestDate(t *testing.T) {
-	o := options(t, catest.New(t, "p256", "CRL CA", now))
+	o := options(t, revocationtest.NewCA(t, "p256", "CRL CA", now))
 	l := &listed{}
 	early := now.Add(-48 * time.Hour).Truncate(time.Second)
 	for _, at := range []time.Time{now.Add(-time.Hour), early, now.Add(-24 * time.Hour)} {
@@ -181,7 +180,7 @@ func TestARepeatedSerialIsListedOnceWithItsEarliestDate(t *testing.T) {
 }
 
 func TestARevocationFromAFasterClockIsDatedAsTheList(t *testing.T) {
-	o := options(t, catest.New(t, "p256", "CRL CA", now))
+	o := options(t, revocationtest.NewCA(t, "p256", "CRL CA", now))
 	l := &listed{}
 	l.add(big.NewInt(5), revocation.Status{State: revocation.Revoked, At: now.Add(3 * time.Second)})
 	entries := parse(t, build(t, l, o)).RevokedCertificateEntries
@@ -191,7 +190,7 @@ func TestARevocationFromAFasterClockIsDatedAsTheList(t *testing.T) {
 }
 
 func TestOddSerialsAreListedAsTheyAre(t *testing.T) {
-	o := options(t, catest.New(t, "p256", "CRL CA", now))
+	o := options(t, revocationtest.NewCA(t, "p256", "CRL CA", now))
 	l := &listed{}
 	long := new(big.Int).Lsh(big.NewInt(1), 900) // an entry with a long header
 	for _, n := range []*big.Int{long, big.NewInt(0), big.NewInt(-3), big.NewInt(255), big.NewInt(-300)} {
@@ -220,7 +219,7 @@ func parse(t *testing.T, list *crl.List) *x509.RevocationList {
 }
 
 func TestAnExpiredEntryAppearsOnceMoreAndThenLeaves(t *testing.T) {
-	ca := catest.New(t, "p256", "CRL CA", now)
+	ca := revocationtest.NewCA(t, "p256", "CRL CA", now)
 	var src revocationtest.Source
 	serial, expiry := big.NewInt(1234), now.Add(10*time.Hour)
 	src.Issue(ca.Cert, expiry, serial)
@@ -258,9 +257,9 @@ var errDeaf = errors.New("the key is away")
 func (deaf) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errDeaf }
 
 func TestNothingIsReturnedWhenAnythingIsWrong(t *testing.T) {
-	ca, other := catest.New(t, "p256", "CRL CA", now), catest.New(t, "p256", "Other CA", now)
-	noCRL := catest.NewFrom(t, "p256", &x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour), KeyUsage: x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true})
-	noSKI := catest.NewFrom(t, "p256", &x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour), KeyUsage: x509.KeyUsageCRLSign})
+	ca, other := revocationtest.NewCA(t, "p256", "CRL CA", now), revocationtest.NewCA(t, "p256", "Other CA", now)
+	noCRL := revocationtest.NewCAFrom(t, "p256", &x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour), KeyUsage: x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true})
+	noSKI := revocationtest.NewCAFrom(t, "p256", &x509.Certificate{NotBefore: now, NotAfter: now.Add(time.Hour), KeyUsage: x509.KeyUsageCRLSign})
 	away, objection := errors.New("database away"), errors.New("lint objects")
 	one := func(s revocation.Status) *listed {
 		l := &listed{}

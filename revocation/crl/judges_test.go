@@ -12,7 +12,7 @@ import (
 	"github.com/certctl/certctl/internal/peer"
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/crl"
-	"github.com/certctl/certctl/revocation/internal/catest"
+	"github.com/certctl/certctl/revocation/revocationtest"
 )
 
 // everyReason is one entry for each reason of RFC 5280.
@@ -38,12 +38,12 @@ func run(t *testing.T, program string, args ...string) string {
 }
 
 func TestOpenSSLReadsEveryEntryAndVerifies(t *testing.T) {
-	for _, kind := range catest.Kinds {
+	for _, kind := range revocationtest.KeyKinds {
 		t.Run(kind, func(t *testing.T) {
-			ca := catest.New(t, kind, "CRL CA", now)
+			ca := revocationtest.NewCA(t, kind, "CRL CA", now)
 			o := options(t, ca)
-			file := catest.File(t, "list.crl", build(t, everyReason(), o).DER)
-			out := run(t, "openssl", "crl", "-inform", "DER", "-in", file, "-CAfile", catest.PEM(t, ca.Cert), "-noout", "-text")
+			file := revocationtest.File(t, "list.crl", build(t, everyReason(), o).DER)
+			out := run(t, "openssl", "crl", "-inform", "DER", "-in", file, "-CAfile", revocationtest.PEM(t, ca.Cert), "-noout", "-text")
 			for _, want := range []string{
 				"verify OK", "Version 2", "Serial Number: ABC000", "Serial Number: ABC008", "Key Compromise", "CA Compromise", "Affiliation Changed",
 				"Superseded", "Cessation Of Operation", "Certificate Hold", "Privilege Withdrawn", "AA Compromise", "Invalidity Date",
@@ -59,8 +59,8 @@ func TestOpenSSLReadsEveryEntryAndVerifies(t *testing.T) {
 			}
 			broken := build(t, everyReason(), o).DER
 			broken[len(broken)/2] ^= 1
-			bad := catest.File(t, "bad.crl", broken)
-			verdict, _ := exec.CommandContext(t.Context(), peer.Need(t, "openssl"), "crl", "-inform", "DER", "-in", bad, "-CAfile", catest.PEM(t, ca.Cert), "-noout").CombinedOutput()
+			bad := revocationtest.File(t, "bad.crl", broken)
+			verdict, _ := exec.CommandContext(t.Context(), peer.Need(t, "openssl"), "crl", "-inform", "DER", "-in", bad, "-CAfile", revocationtest.PEM(t, ca.Cert), "-noout").CombinedOutput()
 			if strings.Contains(string(verdict), "verify OK") {
 				t.Error("openssl verifies a changed list: this test proves nothing")
 			}
@@ -69,12 +69,12 @@ func TestOpenSSLReadsEveryEntryAndVerifies(t *testing.T) {
 }
 
 func TestGnuTLSReadsAndVerifies(t *testing.T) {
-	for _, kind := range catest.Kinds {
+	for _, kind := range revocationtest.KeyKinds {
 		t.Run(kind, func(t *testing.T) {
-			ca := catest.New(t, kind, "CRL CA", now)
+			ca := revocationtest.NewCA(t, kind, "CRL CA", now)
 			o := options(t, ca)
 			list := build(t, everyReason(), o)
-			der := catest.File(t, "list.crl", list.DER)
+			der := revocationtest.File(t, "list.crl", list.DER)
 			out := run(t, "certtool", "--crl-info", "--inder", "--infile", der)
 			for _, want := range []string{"Revoked certificates (9)", "Serial Number (hex): 00abc001", "Authority Key Identifier", "CRL Number"} {
 				if !strings.Contains(out, want) {
@@ -83,12 +83,12 @@ func TestGnuTLSReadsAndVerifies(t *testing.T) {
 			}
 			// --verify-crl judges by the clock of the machine.
 			today := time.Now()
-			ca = catest.New(t, kind, "CRL CA", today)
+			ca = revocationtest.NewCA(t, kind, "CRL CA", today)
 			o = options(t, ca)
 			o.ThisUpdate, o.NextUpdate = today.Add(-time.Minute), today.Add(time.Hour)
 			list = build(t, everyReason(), o)
-			text := catest.File(t, "list.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list.DER}))
-			out = run(t, "certtool", "--verify-crl", "--load-ca-certificate", catest.PEM(t, ca.Cert), "--infile", text)
+			text := revocationtest.File(t, "list.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list.DER}))
+			out = run(t, "certtool", "--verify-crl", "--load-ca-certificate", revocationtest.PEM(t, ca.Cert), "--infile", text)
 			if strings.Contains(out, "Not verified") || !strings.Contains(out, "Verified") {
 				t.Errorf("certtool --verify-crl: %s", out)
 			}
@@ -97,18 +97,18 @@ func TestGnuTLSReadsAndVerifies(t *testing.T) {
 }
 
 func TestZlintFindsNothing(t *testing.T) {
-	for _, kind := range catest.Kinds {
-		o := options(t, catest.New(t, kind, "CRL CA", now))
+	for _, kind := range revocationtest.KeyKinds {
+		o := options(t, revocationtest.NewCA(t, kind, "CRL CA", now))
 		for seed, n := range []int{0, 1, 3, 50} {
-			catest.LintCRL(t, build(t, conforming(random(uint64(seed), n)), o).DER)
+			lintCRL(t, build(t, conforming(random(uint64(seed), n)), o).DER)
 		}
 	}
 	if testing.Short() {
 		return
 	}
-	o := options(t, catest.New(t, "p256", "CRL CA", now))
+	o := options(t, revocationtest.NewCA(t, "p256", "CRL CA", now))
 	for seed := range 100 {
-		catest.LintCRL(t, build(t, conforming(random(uint64(seed), seed%20)), o).DER)
+		lintCRL(t, build(t, conforming(random(uint64(seed), seed%20)), o).DER)
 	}
 }
 
@@ -126,7 +126,7 @@ func conforming(l *listed) *listed {
 }
 
 func BenchmarkBuild10k(b *testing.B) {
-	o := options(b, catest.New(b, "p256", "CRL CA", now))
+	o := options(b, revocationtest.NewCA(b, "p256", "CRL CA", now))
 	l := unique(random(1, 10_000))
 	b.ReportAllocs()
 	for b.Loop() {

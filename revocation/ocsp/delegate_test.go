@@ -11,15 +11,15 @@ import (
 	"time"
 
 	"github.com/certctl/certctl/internal/peer"
-	"github.com/certctl/certctl/revocation/internal/catest"
 	"github.com/certctl/certctl/revocation/ocsp"
+	"github.com/certctl/certctl/revocation/revocationtest"
 )
 
 func TestADelegateMayOnlySignOCSP(t *testing.T) {
-	for _, caKind := range catest.Kinds {
-		for _, kind := range catest.Kinds {
+	for _, caKind := range revocationtest.KeyKinds {
+		for _, kind := range revocationtest.KeyKinds {
 			t.Run(caKind+" CA, "+kind, func(t *testing.T) {
-				ca := catest.New(t, caKind, "OCSP CA", now)
+				ca := revocationtest.NewCA(t, caKind, "OCSP CA", now)
 				cert := ca.Delegate(t, kind, now, now.AddDate(0, 1, 0)).Cert
 				if err := cert.CheckSignatureFrom(ca.Cert); err != nil {
 					t.Error(err)
@@ -38,14 +38,14 @@ func TestADelegateMayOnlySignOCSP(t *testing.T) {
 				if !noCheck {
 					t.Error("no id-pkix-ocsp-nocheck")
 				}
-				catest.LintCertificate(t, cert.Raw)
+				lintCertificate(t, cert.Raw)
 			})
 		}
 	}
 }
 
 func TestADelegateNeverOutlivesItsCA(t *testing.T) {
-	ca := catest.New(t, "p256", "OCSP CA", now)
+	ca := revocationtest.NewCA(t, "p256", "OCSP CA", now)
 	cert := ca.Delegate(t, "p256", now.AddDate(-5, 0, 0), now.AddDate(5, 0, 0)).Cert
 	if !cert.NotAfter.Equal(ca.Cert.NotAfter) || !cert.NotBefore.Equal(ca.Cert.NotBefore) {
 		t.Errorf("valid from %v to %v", cert.NotBefore, cert.NotAfter)
@@ -53,9 +53,9 @@ func TestADelegateNeverOutlivesItsCA(t *testing.T) {
 }
 
 func TestDelegatesThatCannotBe(t *testing.T) {
-	ca, other := catest.New(t, "p256", "OCSP CA", now), catest.New(t, "p256", "Other CA", now)
-	key := catest.Key(t, "p256")
-	leaf := &catest.CA{Cert: ca.Issue(t, big.NewInt(3), now), Key: key}
+	ca, other := revocationtest.NewCA(t, "p256", "OCSP CA", now), revocationtest.NewCA(t, "p256", "Other CA", now)
+	key := revocationtest.NewKey(t, "p256")
+	leaf := &revocationtest.CA{Cert: ca.Issue(t, big.NewInt(3), now), Key: key}
 	sound := ocsp.DelegateOptions{Serial: big.NewInt(7), NotBefore: now, NotAfter: now.Add(time.Hour)}
 	for name, c := range map[string]struct {
 		ca     *x509.Certificate
@@ -88,10 +88,10 @@ func TestDelegatesThatCannotBe(t *testing.T) {
 
 func TestOpenSSLTakesADelegateForOCSPSigningOnly(t *testing.T) {
 	openssl := peer.Need(t, "openssl")
-	ca := catest.New(t, "p256", "OCSP CA", now)
+	ca := revocationtest.NewCA(t, "p256", "OCSP CA", now)
 	cert := ca.Delegate(t, "p256", now, now.Add(time.Hour)).Cert
 	for purpose, want := range map[string]bool{"ocsphelper": true, "sslserver": false, "sslclient": false, "timestampsign": false} {
-		out, err := exec.CommandContext(t.Context(), openssl, "verify", "-purpose", purpose, "-attime", "1772601000", "-CAfile", catest.PEM(t, ca.Cert), catest.PEM(t, cert)).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), openssl, "verify", "-purpose", purpose, "-attime", "1772601000", "-CAfile", revocationtest.PEM(t, ca.Cert), revocationtest.PEM(t, cert)).CombinedOutput()
 		if (err == nil && strings.Contains(string(out), "OK")) != want {
 			t.Errorf("%s: %v\n%s", purpose, err, out)
 		}

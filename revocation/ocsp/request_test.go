@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 	xocsp "golang.org/x/crypto/ocsp"
 
-	"github.com/certctl/certctl/revocation/internal/catest"
 	"github.com/certctl/certctl/revocation/ocsp"
+	"github.com/certctl/certctl/revocation/revocationtest"
 )
 
 // parts build an OCSPRequest freely, well or badly.
@@ -159,7 +159,7 @@ func TestRequestsThatAreMalformed(t *testing.T) {
 }
 
 func TestNewRequestIsReadHereAndElsewhere(t *testing.T) {
-	ca := catest.New(t, "p256", "OCSP CA", now)
+	ca := revocationtest.NewCA(t, "p256", "OCSP CA", now)
 	serial := new(big.Int).Lsh(big.NewInt(0xfedc), 100)
 	leaf := ca.Issue(t, serial, now)
 	for hash, size := range map[crypto.Hash]int{crypto.SHA1: 20, crypto.SHA256: 32, crypto.SHA384: 48, crypto.SHA512: 64} {
@@ -273,7 +273,7 @@ func FuzzDecodeGET(f *testing.F) {
 }
 
 func BenchmarkParseRequest(b *testing.B) {
-	ca := catest.New(b, "p256", "OCSP CA", now)
+	ca := revocationtest.NewCA(b, "p256", "OCSP CA", now)
 	request, err := ocsp.NewRequest(ca.Cert, crypto.SHA1, nil, new(big.Int).Lsh(big.NewInt(0xfedc), 100))
 	if err != nil {
 		b.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/certctl/certctl/revocation/internal/catest"
 	"github.com/certctl/certctl/revocation/ocsp"
+	"github.com/certctl/certctl/revocation/revocationtest"
 )
 
 func TestVerifyRefusesEveryChangedOctet(t *testing.T) {
@@ -38,7 +38,7 @@ func TestVerifyRefusesEveryChangedOctet(t *testing.T) {
 
 func TestVerifyRefusesWhatIsOldEarlyForeignOrUnasked(t *testing.T) {
 	b := newBench(t, "p256", "p256")
-	other := catest.New(t, "p256", "OCSP CA", now)
+	other := revocationtest.NewCA(t, "p256", "OCSP CA", now)
 	der := b.responder.Respond(t.Context(), request(t, b.ca.Cert, nil, goodSerial)).DER
 	for name, c := range map[string]struct {
 		o  ocsp.VerifyOptions
@@ -67,7 +67,7 @@ func TestVerifyRefusesWhatIsOldEarlyForeignOrUnasked(t *testing.T) {
 // issued for a web server must not vouch for revocation.
 func TestVerifyRefusesADelegateWithoutOCSPSigning(t *testing.T) {
 	b := newBench(t, "p256", "")
-	key := catest.Key(t, "p256")
+	key := revocationtest.NewKey(t, "p256")
 	leaf, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(4), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: now, NotAfter: now.Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -77,8 +77,8 @@ func TestVerifyRefusesADelegateWithoutOCSPSigning(t *testing.T) {
 	}
 	// A self-made CA of the same name and the leaf's key signs for the real
 	// CA's CertIDs: the forgery that a stolen leaf key allows.
-	rogue := catest.NewFrom(t, "p256", &x509.Certificate{Subject: pkix.Name{CommonName: "rogue"}, NotBefore: now, NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	forged := forge(t, b, catest.Parse(t, leaf), key)
+	rogue := revocationtest.NewCAFrom(t, "p256", &x509.Certificate{Subject: pkix.Name{CommonName: "rogue"}, NotBefore: now, NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	forged := forge(t, b, revocationtest.Parse(t, leaf), key)
 	if v, err := ocsp.Verify(forged, ocsp.VerifyOptions{CA: b.ca.Cert, Now: now}); !errors.Is(err, ocsp.ErrUntrusted) {
 		t.Errorf("a web server's certificate signs: %+v, %v", v, err)
 	}

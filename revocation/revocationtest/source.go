@@ -1,5 +1,5 @@
-// Package revocationtest holds a revocation.Source in memory, for tests and
-// examples.
+// Package revocationtest has what tests of revocation need: a revocation.Source
+// in memory, and certificate authorities with OCSP delegates.
 package revocationtest
 
 import (

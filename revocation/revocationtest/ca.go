@@ -1,6 +1,4 @@
-// Package catest makes certificate authorities and OCSP delegates for the tests
-// of revocation, and lints what they sign.
-package catest
+package revocationtest
 
 import (
 	"crypto"
@@ -21,8 +19,8 @@ import (
 	"github.com/certctl/certctl/revocation/ocsp"
 )
 
-// Kinds are the kinds of keys that CAs and delegates have.
-var Kinds = []string{"rsa2048", "p256", "p384", "ed25519"}
+// KeyKinds are the kinds of keys that CAs and delegates have.
+var KeyKinds = []string{"rsa2048", "p256", "p384", "ed25519"}
 
 // CA is a certificate authority with its key.
 type CA struct {
@@ -30,8 +28,8 @@ type CA struct {
 	Key  crypto.Signer
 }
 
-// Key makes a key of a kind.
-func Key(t testing.TB, kind string) crypto.Signer {
+// NewKey makes a key of one of KeyKinds, or "p521".
+func NewKey(t testing.TB, kind string) crypto.Signer {
 	t.Helper()
 	var key crypto.Signer
 	var err error
@@ -55,20 +53,21 @@ func Key(t testing.TB, kind string) crypto.Signer {
 	return key
 }
 
-// New makes a CA that is valid for a year around now.
-func New(t testing.TB, kind, name string, now time.Time) *CA {
+// NewCA makes a CA that is valid for a year around now.
+func NewCA(t testing.TB, kind, name string, now time.Time) *CA {
 	t.Helper()
-	return NewFrom(t, kind, &x509.Certificate{
+	return NewCAFrom(t, kind, &x509.Certificate{
 		Subject:   pkix.Name{CommonName: name, Organization: []string{"Example"}, Country: []string{"DE"}},
 		NotBefore: now.AddDate(0, -6, 0), NotAfter: now.AddDate(0, 6, 0),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, IsCA: true, BasicConstraintsValid: true,
 	})
 }
 
-// NewFrom makes a self-signed certificate of a template.
-func NewFrom(t testing.TB, kind string, template *x509.Certificate) *CA {
+// NewCAFrom makes a self-signed certificate of a template, whose serial number
+// it sets.
+func NewCAFrom(t testing.TB, kind string, template *x509.Certificate) *CA {
 	t.Helper()
-	key := Key(t, kind)
+	key := NewKey(t, kind)
 	template.SerialNumber = big.NewInt(0x7a5b11c9)
 	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -90,7 +89,7 @@ func Parse(t testing.TB, raw []byte) *x509.Certificate {
 // Issue signs a leaf with a serial.
 func (ca *CA) Issue(t testing.TB, serial *big.Int, now time.Time) *x509.Certificate {
 	t.Helper()
-	key := Key(t, "p256")
+	key := NewKey(t, "p256")
 	raw, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "leaf.example"}, DNSNames: []string{"leaf.example"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 1, 0),
@@ -105,7 +104,7 @@ func (ca *CA) Issue(t testing.TB, serial *big.Int, now time.Time) *x509.Certific
 // Delegate makes an OCSP responder's credentials with a key of a kind.
 func (ca *CA) Delegate(t testing.TB, kind string, notBefore, notAfter time.Time) ocsp.Credentials {
 	t.Helper()
-	key := Key(t, kind)
+	key := NewKey(t, kind)
 	raw, err := ocsp.NewDelegate(ca.Cert, ca.Key, key.Public(), ocsp.DelegateOptions{
 		Serial: big.NewInt(0x0c5b), NotBefore: notBefore, NotAfter: notAfter,
 	})
@@ -115,7 +114,7 @@ func (ca *CA) Delegate(t testing.TB, kind string, notBefore, notAfter time.Time)
 	return ocsp.Credentials{CA: ca.Cert, Cert: Parse(t, raw), Signer: key}
 }
 
-// Issuer is NewIssuer without an error.
+// Issuer is ocsp.NewIssuer without an error.
 func Issuer(t testing.TB, c ocsp.Credentials) *ocsp.Issuer {
 	t.Helper()
 	issuer, err := ocsp.NewIssuer(c)

@@ -66,7 +66,9 @@ func run(out io.Writer) {
 	request := must(ocsp.NewRequest(ca, crypto.SHA256, nil, big.NewInt(100), big.NewInt(101), big.NewInt(102)))
 	client := &http.Client{Timeout: 10 * time.Second}
 	url := "http://" + listener.Addr().String() + responder.Prefix + "ocsp/example-ca"
-	response, err := client.Post(url, "application/ocsp-request", bytes.NewReader(request))
+	post := must(http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(request)))
+	post.Header.Set("Content-Type", "application/ocsp-request")
+	response, err := client.Do(post)
 	must(0, err)
 	defer response.Body.Close()
 	body := must(io.ReadAll(io.LimitReader(response.Body, 1<<20)))

@@ -264,6 +264,8 @@ func (nonsense) Status(context.Context, string, *big.Int) (revocation.Status, er
 func TestErrorsAreAnsweredUnsigned(t *testing.T) {
 	b := newBench(t, "p256", "p256")
 	foreign := revocationtest.NewCA(t, "p256", "OCSP CA", now) // the same name, another key
+	renamed := *b.ca.Cert                                      // the same key, another name
+	renamed.RawSubject = foreign.Cert.RawSubject[:len(foreign.Cert.RawSubject)-1]
 	credentials := b.ca.Delegate(t, "p256", now.Add(-time.Hour), now.Add(time.Hour))
 	credentials.Signer = away{credentials.Signer}
 	deviceAway := revocationtest.Issuer(t, credentials)
@@ -290,6 +292,7 @@ func TestErrorsAreAnsweredUnsigned(t *testing.T) {
 		"1 MB":                {b.responder, make([]byte, 1<<20), ocsp.MalformedRequest},
 		"10,000 CertIDs":      {b.responder, parts{ids: bytes.Repeat(plain(5), 10_000)}.der(), ocsp.MalformedRequest},
 		"foreign issuer":      {b.responder, request(t, foreign.Cert, nil, goodSerial), ocsp.Unauthorized},
+		"another name":        {b.responder, request(t, &renamed, nil, goodSerial), ocsp.Unauthorized},
 		"unknown algorithm":   {b.responder, parts{ids: certID(element(0x30, otherOID), []byte{1}, []byte{2}, []byte{5})}.der(), ocsp.Unauthorized},
 		"no issuers":          {of(), ask, ocsp.Unauthorized},
 		"source without CA":   {empty, ask, ocsp.Unauthorized},
@@ -328,23 +331,25 @@ func TestTheNewestValidDelegateSignsAndNeverPastItsEnd(t *testing.T) {
 	b := newBench(t, "p256", "")
 	before := revocationtest.Issuer(t, b.ca.Delegate(t, "p256", now.Add(-30*time.Hour), now.Add(30*time.Minute)))
 	after := revocationtest.Issuer(t, b.ca.Delegate(t, "p256", now.Add(10*time.Minute), now.Add(40*time.Hour)))
-	b.responder = b.with(t, ocsp.Fixed(after, before))
+	either, or := b.with(t, ocsp.Fixed(after, before)), b.with(t, ocsp.Fixed(before, after))
 	for _, c := range []struct {
 		at     time.Duration
 		signer *ocsp.Issuer
 		next   time.Duration
 	}{{0, before, 30 * time.Minute}, {9 * time.Minute, before, 21 * time.Minute}, {11 * time.Minute, after, time.Hour}, {39*time.Hour + 50*time.Minute, after, 10 * time.Minute}} {
 		b.now = now.Add(c.at)
-		r := b.responder.Respond(t.Context(), request(t, b.ca.Cert, nil, goodSerial))
-		v, err := ocsp.Verify(r.DER, ocsp.VerifyOptions{CA: b.ca.Cert, Now: b.now})
-		if err != nil {
-			t.Fatalf("%v: %v", c.at, err)
-		}
-		if !v.Signer.Equal(c.signer.Certificate()) {
-			t.Errorf("%v: signed by the other delegate", c.at)
-		}
-		if got := r.NextUpdate.Sub(r.ThisUpdate); got != c.next || r.NextUpdate.After(c.signer.Certificate().NotAfter) {
-			t.Errorf("%v: holds for %v, want %v", c.at, got, c.next)
+		for _, responder := range []*ocsp.Responder{either, or} {
+			r := responder.Respond(t.Context(), request(t, b.ca.Cert, nil, goodSerial))
+			v, err := ocsp.Verify(r.DER, ocsp.VerifyOptions{CA: b.ca.Cert, Now: b.now})
+			if err != nil {
+				t.Fatalf("%v: %v", c.at, err)
+			}
+			if !v.Signer.Equal(c.signer.Certificate()) {
+				t.Errorf("%v: signed by the other delegate", c.at)
+			}
+			if got := r.NextUpdate.Sub(r.ThisUpdate); got != c.next || r.NextUpdate.After(c.signer.Certificate().NotAfter) {
+				t.Errorf("%v: holds for %v, want %v", c.at, got, c.next)
+			}
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package target
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// Journal remembers deployments that are under way, beyond the death of the
+// process.
+type Journal interface {
+	// Begin stores what is needed to undo a deployment; durable on return.
+	Begin(id string, state json.RawMessage) error
+	// Pending returns what Begin stored, unless Clear came after it.
+	Pending(id string) (state json.RawMessage, ok bool, err error)
+	// Clear forgets it; durable on return.
+	Clear(id string) error
+}
+
+// DirJournal keeps one file a deployment in a folder, which exists.
+func DirJournal(dir string) Journal { return dirJournal(dir) }
+
+type dirJournal string
+
+var journalID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+func (d dirJournal) path(id string) (string, error) {
+	if !journalID.MatchString(id) {
+		return "", fmt.Errorf("target: %.80q is no name for a journal entry", id)
+	}
+	return filepath.Join(string(d), id+".deployment"), nil
+}
+
+func (d dirJournal) Begin(id string, state json.RawMessage) error {
+	path, err := d.path(id)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(string(d), ".journal-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(state)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return d.sync()
+}
+
+func (d dirJournal) Pending(id string) (json.RawMessage, bool, error) {
+	path, err := d.path(id)
+	if err != nil {
+		return nil, false, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	state, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	return state, err == nil, err
+}
+
+func (d dirJournal) Clear(id string) error {
+	path, err := d.path(id)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.sync()
+}
+
+func (d dirJournal) sync() error {
+	f, err := os.Open(string(d))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -49,6 +49,11 @@ func (c *jsonCheck) value(path string, depth int) error {
 	switch token := token.(type) {
 	case string:
 		return checkText(path, token)
+	case json.Number:
+		if _, err := token.Float64(); err != nil {
+			return invalid(or(path, "body"), "is a number out of range")
+		}
+		return nil
 	case json.Delim:
 		if depth >= maxDepth {
 			return problem(http.StatusBadRequest, api.CodeMalformed, fmt.Sprintf("the body is nested deeper than %d levels", maxDepth))

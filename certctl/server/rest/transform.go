@@ -49,6 +49,9 @@ func fromHuma(m *huma.ErrorModel) *failure {
 	detail := clip(strings.Join(parts, "; "), 2000)
 	switch m.Status {
 	case http.StatusBadRequest:
+		if len(m.Errors) > 0 {
+			return problem(m.Status, api.CodeMalformed, "the body cannot be read as JSON")
+		}
 		return problem(m.Status, api.CodeMalformed, or(clip(m.Detail, 300), "the request cannot be read"))
 	case http.StatusNotAcceptable:
 		return problem(m.Status, api.CodeNotAcceptable, "answers are application/json")

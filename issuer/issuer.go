@@ -197,10 +197,12 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap lets errors.Is find the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
 
-// Refusedf, NotDonef make an *Error.
+// Refusedf makes an *Error of kind ErrRefused.
 func Refusedf(format string, a ...any) error {
 	return &Error{Kind: ErrRefused, Err: fmt.Errorf(format, a...)}
 }
+
+// NotDonef makes an *Error of kind ErrNotDone.
 func NotDonef(format string, a ...any) error {
 	return &Error{Kind: ErrNotDone, Err: fmt.Errorf(format, a...)}
 }

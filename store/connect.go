@@ -14,14 +14,10 @@ func wrap(o Options, c driver.Connector) driver.Connector {
 	return c
 }
 
-// sqliteConnector opens connections of one DSN.
+// sqliteDSN opens connections of one DSN.
 type sqliteDSN struct {
 	driver *sqlite.Driver
 	dsn    string
-}
-
-func sqliteConnector(dsn string) (driver.Connector, error) {
-	return sqliteDSN{&sqlite.Driver{}, dsn}, nil
 }
 
 func (c sqliteDSN) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }

@@ -70,7 +70,7 @@ func (r repo[T, F]) Get(ctx context.Context, id string) (*T, error) {
 
 func (r repo[T, F]) Count(ctx context.Context, filter F) (int64, error) {
 	n, err := r.e.where(r.tx.db.NewSelect().Model((*T)(nil)), filter).Count(ctx)
-	return int64(n), translate(err, r.e.name, opRead)
+	return n, translate(err, r.e.name, opRead)
 }
 
 func (r repo[T, F]) List(ctx context.Context, filter F, page certctl.Page) (*certctl.Result[T], error) {

@@ -26,7 +26,7 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go
+	"modernc.org/sqlite"
 )
 
 var (
@@ -122,23 +122,13 @@ func (s *Store) openSQLite(o Options) error {
 	// _txlock=immediate: a transaction that reads and then writes would
 	// otherwise fail half of the time under contention.
 	const pragmas = "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	open := func(conns int) (*bun.DB, error) {
-		c, err := sqliteConnector("file:" + path + pragmas)
-		if err != nil {
-			return nil, err
-		}
-		db := sql.OpenDB(wrap(o, c))
+	open := func(conns int) *bun.DB {
+		db := sql.OpenDB(wrap(o, sqliteDSN{&sqlite.Driver{}, "file:" + path + pragmas}))
 		db.SetMaxOpenConns(conns)
 		db.SetMaxIdleConns(conns)
-		return bun.NewDB(db, sqlitedialect.New()), nil
+		return bun.NewDB(db, sqlitedialect.New())
 	}
-	var err error
-	if s.db, err = open(1); err != nil {
-		return err
-	}
-	if s.read, err = open(8); err != nil {
-		return err
-	}
+	s.db, s.read = open(1), open(8)
 	s.writer = make(chan struct{}, 1)
 	s.hub = newHub(s.log, nil)
 	return nil

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"os"
 	"testing"
 
@@ -22,11 +21,3 @@ func TestSQLite(t *testing.T) {
 func TestPostgres(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) certctl.Store { return storetest.OpenPostgres(t) })
 }
-
-// both runs a test on both databases.
-func both(t *testing.T, f func(t *testing.T, s certctl.Store)) {
-	t.Run("sqlite", func(t *testing.T) { f(t, storetest.Open(t)) })
-	t.Run("postgres", func(t *testing.T) { f(t, storetest.OpenPostgres(t)) })
-}
-
-func bg() context.Context { return context.Background() }

@@ -45,11 +45,11 @@ func (s *session) fill(c *cli.Context, v any) error {
 	if err != nil {
 		return err
 	}
-	var any any
-	if err := yaml.Unmarshal(text, &any); err != nil { // JSON is YAML, too
+	var value any
+	if err := yaml.Unmarshal(text, &value); err != nil { // JSON is YAML, too
 		return usagef("%s is neither JSON nor YAML: %v", path, err)
 	}
-	if text, err = json.Marshal(any); err != nil {
+	if text, err = json.Marshal(value); err != nil {
 		return usagef("%s: %v", path, err)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))

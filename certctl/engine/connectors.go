@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/certctl/certctl/certctl"
@@ -75,8 +77,7 @@ func configProblem(err error) error {
 }
 
 func unknownKind(field, kind string, known []string) error {
-	text, _ := json.Marshal(known)
-	return certctl.Invalid("request", certctl.Problem{Field: field, Message: "no connector kind " + kind + "; known are " + string(text)})
+	return certctl.Invalid("request", certctl.Problem{Field: field, Message: fmt.Sprintf("there is no kind %.40q; known are %s", kind, strings.Join(known, ", "))})
 }
 
 func kinds[T any](r *connector.Registry[T]) []KindInfo {

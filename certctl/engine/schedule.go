@@ -78,7 +78,7 @@ type cronLog struct{ log *slog.Logger }
 
 func (cronLog) Info(string, ...any) {}
 func (l cronLog) Error(err error, msg string, kv ...any) {
-	l.log.Error("scheduler: "+msg, append([]any{"error", err}, kv...)...)
+	l.log.Error("the scheduler complains", append([]any{"about", msg, "error", err}, kv...)...)
 }
 
 // tick runs a loop once, if this replica gets its lease.

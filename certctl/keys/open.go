@@ -18,7 +18,7 @@ func Open(ctx context.Context, uri string) (crypto.Signer, error) {
 	}
 	path, isFile := strings.CutPrefix(uri, "file:")
 	if scheme, _, ok := strings.Cut(path, ":"); ok && !isFile && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\.`) {
-		return nil, fmt.Errorf("keys of kind %q cannot be opened by this build; known is file:", scheme)
+		return nil, fmt.Errorf("this build cannot open keys of kind %q; it knows file: alone", scheme)
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -112,7 +112,9 @@ func CheckRenewalPolicy(p *certctl.RenewalPolicy) []certctl.Problem {
 		p.RetryInterval = time.Hour
 	}
 	var problems []certctl.Problem
-	bad := func(field, message string) { problems = append(problems, certctl.Problem{Field: field, Message: message}) }
+	bad := func(field, message string) {
+		problems = append(problems, certctl.Problem{Field: field, Message: message})
+	}
 	if p.RenewalWindowDays < 0 || p.RenewalWindowDays > 365 {
 		bad("renewal_window_days", "must be 1 to 365, or 0 to renew at remaining_fraction of the lifetime")
 	}

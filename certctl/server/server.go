@@ -60,7 +60,7 @@ func New(o Options) (*Server, error) {
 }
 
 func listen(what, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s for %s: %w", address, what, err)
 	}

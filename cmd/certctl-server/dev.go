@@ -269,7 +269,8 @@ func (d *dev) awaitDeployment(ctx context.Context) (*certctl.Binding, error) {
 		case err != nil:
 			return nil, err
 		case b == nil || c.Status == certctl.CertificateRevoked || c.Status == certctl.CertificateArchived || c.Status == certctl.CertificateExpired:
-			return &certctl.Binding{}, d.explainOld(c)
+			d.say("Certificate %s is %s: %s. Use another --data-dir to see a fresh run.", c.ID, c.Status, c.StatusReason)
+			return &certctl.Binding{}, nil
 		case c.Generation > told && told == 0 && b.State == certctl.BindingPending:
 			d.say("The agent made a key that never leaves it; the CA signed serial %s, valid until %s.", c.Serial, c.ExpiresAt.UTC().Format(time.RFC3339))
 			told = c.Generation
@@ -289,11 +290,6 @@ func (d *dev) awaitDeployment(ctx context.Context) (*certctl.Binding, error) {
 		case <-tick.C:
 		}
 	}
-}
-
-func (d *dev) explainOld(c *certctl.Certificate) error {
-	d.say("Certificate %s is %s: %s. Use another --data-dir to see a fresh run.", c.ID, c.Status, c.StatusReason)
-	return nil
 }
 
 func port(address string) string {

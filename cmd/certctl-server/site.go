@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type site struct {
 
 // newSite listens; before the first deployment it answers no handshake.
 func newSite(address, cert, key string) (*site, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s for the demonstration site: %w", address, err)
 	}

@@ -87,7 +87,8 @@ func PostgresDSN(t testing.TB) string {
 
 func sql(t testing.TB, dsn, statement string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	// Not t.Context(): it has ended when a cleanup drops the database.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
 	c, err := pgx.Connect(ctx, dsn)
 	if err != nil {

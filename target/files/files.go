@@ -116,8 +116,12 @@ func (t *Target) Current(context.Context) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if key, err := keys.ParsePEM(text); err != nil || !chain.Match(certs[0], key) {
-		return nil, nil
+	key, err := keys.ParsePEM(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.c.KeyPath, err)
+	}
+	if !chain.Match(certs[0], key) {
+		return nil, fmt.Errorf("%s holds another key than that of the certificate in %s", t.c.KeyPath, t.c.CertPath)
 	}
 	return certs[0], nil
 }

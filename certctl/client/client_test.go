@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +78,18 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := s.answers[min(len(s.seen), len(s.answers))-1]
 	s.mu.Unlock()
 	f(w, r)
+}
+
+func (s *script) requests() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
+func (s *script) body(i int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bodies[i]
 }
 
 func serve(t *testing.T, answers ...func(http.ResponseWriter, *http.Request)) (*script, string) {
@@ -149,10 +163,7 @@ func TestProblemsMatchTheirSentinels(t *testing.T) {
 			client.ErrInvalid, client.ErrUnauthenticated, client.ErrForbidden, client.ErrNotFound, client.ErrConflict, client.ErrStale, client.ErrFenced,
 			client.ErrIllegalTransition, client.ErrGone, client.ErrPrecondition, client.ErrRateLimited, client.ErrUnavailable,
 		} {
-			want := false
-			for _, w := range tt.want {
-				want = want || w == sentinel
-			}
+			want := slices.Contains(tt.want, sentinel)
 			if errors.Is(err, sentinel) != want {
 				t.Errorf("%d %s matches %v: %v", tt.status, tt.code, sentinel, !want)
 			}
@@ -165,26 +176,26 @@ func TestSafeRequestsAreRepeated(t *testing.T) {
 	ok := succeeds(`{"id":"mc-1","job_id":"job-1"}`)
 	t.Run("a read", func(t *testing.T) {
 		s, url := serve(t, busy, hangsUp, fails(429, api.CodeRateLimited), ok)
-		if _, err := newClient(t, url).GetCertificate(t.Context(), "mc-1"); err != nil || len(s.seen) != 4 {
-			t.Errorf("%d attempts: %v", len(s.seen), err)
+		if _, err := newClient(t, url).GetCertificate(t.Context(), "mc-1"); err != nil || len(s.requests()) != 4 {
+			t.Errorf("%d attempts: %v", len(s.requests()), err)
 		}
 	})
 	t.Run("a keyed write, with one key and body", func(t *testing.T) {
 		s, url := serve(t, hangsUp, fails(409, api.CodeInFlight), busy, ok)
 		got, err := newClient(t, url).CreateCertificate(t.Context(), api.CertificateRequest{Name: "x"})
-		if err != nil || got.JobID != "job-1" || len(s.seen) != 4 {
-			t.Fatalf("%d attempts: %v", len(s.seen), err)
+		if err != nil || got.JobID != "job-1" || len(s.requests()) != 4 {
+			t.Fatalf("%d attempts: %v", len(s.requests()), err)
 		}
-		for i, r := range s.seen {
-			if k := r.Header.Get("Idempotency-Key"); len(k) < 20 || k != s.seen[0].Header.Get("Idempotency-Key") || s.bodies[i] != `{"name":"x"}` {
-				t.Errorf("attempt %d: key %q, body %s", i+1, k, s.bodies[i])
+		for i, r := range s.requests() {
+			if k := r.Header.Get("Idempotency-Key"); len(k) < 20 || k != s.requests()[0].Header.Get("Idempotency-Key") || s.body(i) != `{"name":"x"}` {
+				t.Errorf("attempt %d: key %q, body %s", i+1, k, s.body(i))
 			}
 		}
 	})
 	t.Run("no end of it", func(t *testing.T) {
 		s, url := serve(t, busy)
-		if _, err := newClient(t, url, client.WithRetries(2)).GetCertificate(t.Context(), "mc-1"); !errors.Is(err, client.ErrUnavailable) || len(s.seen) != 3 {
-			t.Errorf("%d attempts: %v", len(s.seen), err)
+		if _, err := newClient(t, url, client.WithRetries(2)).GetCertificate(t.Context(), "mc-1"); !errors.Is(err, client.ErrUnavailable) || len(s.requests()) != 3 {
+			t.Errorf("%d attempts: %v", len(s.requests()), err)
 		}
 	})
 }
@@ -207,15 +218,15 @@ func TestUnsafeRequestsAreNotRepeated(t *testing.T) {
 		},
 	} {
 		s, url := serve(t, hangsUp)
-		if err := call(newClient(t, url)); !errors.Is(err, client.ErrUnavailable) || len(s.seen) != 1 {
-			t.Errorf("%s: %d attempts, %v", what, len(s.seen), err)
+		if err := call(newClient(t, url)); !errors.Is(err, client.ErrUnavailable) || len(s.requests()) != 1 {
+			t.Errorf("%s: %d attempts, %v", what, len(s.requests()), err)
 		}
 	}
 	s, url := serve(t, fails(422, api.CodeInvalid))
-	if _, err := newClient(t, url).GetCertificate(t.Context(), "mc-1"); err == nil || len(s.seen) != 1 {
-		t.Errorf("what was refused: %d attempts, %v", len(s.seen), err)
+	if _, err := newClient(t, url).GetCertificate(t.Context(), "mc-1"); err == nil || len(s.requests()) != 1 {
+		t.Errorf("what was refused: %d attempts, %v", len(s.requests()), err)
 	}
-	if got := s.seen[0].Header.Get("Authorization"); got != "Bearer cck_canary" {
+	if got := s.requests()[0].Header.Get("Authorization"); got != "Bearer cck_canary" {
 		t.Errorf("Authorization is %q", got)
 	}
 }
@@ -223,8 +234,8 @@ func TestUnsafeRequestsAreNotRepeated(t *testing.T) {
 func TestALongRetryAfterIsTheCallersMatter(t *testing.T) {
 	s, url := serve(t, fails(429, api.CodeRateLimited, "Retry-After: 3600"))
 	_, err := newClient(t, url).GetCertificate(t.Context(), "mc-1")
-	if p, ok := errors.AsType[*client.Problem](err); !ok || p.RetryAfter != time.Hour || len(s.seen) != 1 {
-		t.Errorf("%d attempts: %v", len(s.seen), err)
+	if p, ok := errors.AsType[*client.Problem](err); !ok || p.RetryAfter != time.Hour || len(s.requests()) != 1 {
+		t.Errorf("%d attempts: %v", len(s.requests()), err)
 	}
 }
 
@@ -260,7 +271,7 @@ func TestIDsAreEscaped(t *testing.T) {
 	if _, err := c.GetCertificate(t.Context(), "../api-keys?x=1"); err != nil {
 		t.Error(err)
 	}
-	if got := s.seen[0].RequestURI; got != "/api/v1/certificates/..%2Fapi-keys%3Fx=1" {
+	if got := s.requests()[0].RequestURI; got != "/api/v1/certificates/..%2Fapi-keys%3Fx=1" {
 		t.Errorf("asked for %s", got)
 	}
 	for _, id := range []string{"", ".", ".."} {
@@ -268,8 +279,8 @@ func TestIDsAreEscaped(t *testing.T) {
 			t.Errorf("ID %q: %v", id, err)
 		}
 	}
-	if len(s.seen) != 1 {
-		t.Errorf("%d requests were made", len(s.seen))
+	if len(s.requests()) != 1 {
+		t.Errorf("%d requests were made", len(s.requests()))
 	}
 }
 
@@ -287,7 +298,7 @@ func TestPagesAreFollowed(t *testing.T) {
 	if strings.Join(got, "") != "abc" {
 		t.Errorf("got %v", got)
 	}
-	if q := s.seen[1].URL.Query(); q.Get("cursor") != "2" || q.Get("page") != "" || q.Get("page_size") != "2" || q.Get("status") != "Active,Expiring" {
+	if q := s.requests()[1].URL.Query(); q.Get("cursor") != "2" || q.Get("page") != "" || q.Get("page_size") != "2" || q.Get("status") != "Active,Expiring" {
 		t.Errorf("the second page was asked for with %v", q)
 	}
 	_, url = serve(t, succeeds(`{"data":[],"next_cursor":"1"}`))
@@ -302,9 +313,10 @@ func TestPagesAreFollowed(t *testing.T) {
 }
 
 func TestTLSIsJudgedByTheGivenRoots(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(succeeds(`{"version":"1"}`)))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(succeeds(`{"version":"1"}`)))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshake that fails on purpose
+	server.StartTLS()
 	t.Cleanup(server.Close)
-	server.Config.ErrorLog = nil
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)

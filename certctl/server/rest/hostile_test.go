@@ -57,6 +57,9 @@ func TestHostileBodies(t *testing.T) {
 			if p.Detail == "" || (tt.status == 422 && len(p.Errors) == 0) {
 				t.Errorf("the answer does not say what is wrong: %+v", p)
 			}
+			if strings.HasPrefix(tt.name, "NUL") && !strings.Contains(p.Detail, "NUL") {
+				t.Errorf("refused for something else: %s", p.Detail)
+			}
 			if len(a.body) > 8000 {
 				t.Errorf("the answer has %d bytes", len(a.body))
 			}

@@ -68,10 +68,10 @@ func translate(err error) *failure {
 			f := problem(k.status, k.code, err.Error())
 			switch k.status {
 			case http.StatusUnauthorized:
-				f.with("WWW-Authenticate", challenge+`, error="invalid_token"`)
+				f = f.with("WWW-Authenticate", challenge+`, error="invalid_token"`)
 			case http.StatusServiceUnavailable:
 				f.problem.Detail = unavailable
-				f.with("Retry-After", "5")
+				f = f.with("Retry-After", "5")
 			}
 			return f
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 // answerTo is what a client sees, and the log holds, when a use case fails.
-func answerTo(t *testing.T, handle func() error) (*http.Response, api.Problem, string) {
+func answerTo(t *testing.T, handle func() error) (*httptest.ResponseRecorder, api.Problem, string) {
 	t.Helper()
 	var log bytes.Buffer
 	s, err := newService(Options{Now: time.Now, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -37,7 +37,7 @@ func answerTo(t *testing.T, handle func() error) (*http.Response, api.Problem, s
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatalf("no problem: %v: %s", err, w.Body)
 	}
-	return w.Result(), p, log.String()
+	return w, p, log.String()
 }
 
 func TestErrorsBecomeProblems(t *testing.T) {
@@ -59,13 +59,13 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{certctl.Errorf(certctl.ErrGone, "retired"), 410, api.CodeGone},
 	} {
 		res, p, _ := answerTo(t, func() error { return fmt.Errorf("wrapped: %w", tt.err) })
-		if res.StatusCode != tt.status || p.Status != tt.status || p.Code != tt.code || !strings.Contains(p.Detail, tt.err.Error()) || p.Instance != "/probe" {
-			t.Errorf("%v: %d %+v, want %d %s", tt.err, res.StatusCode, p, tt.status, tt.code)
+		if res.Code != tt.status || p.Status != tt.status || p.Code != tt.code || !strings.Contains(p.Detail, tt.err.Error()) || p.Instance != "/probe" {
+			t.Errorf("%v: %d %+v, want %d %s", tt.err, res.Code, p, tt.status, tt.code)
 		}
 		if tt.status == 422 && tt.code == api.CodeInvalid && (len(p.Errors) != 1 || p.Errors[0].Field != "sans[0]") {
 			t.Errorf("fields are %+v", p.Errors)
 		}
-		if tt.status == 401 && res.Header.Get("WWW-Authenticate") == "" {
+		if tt.status == 401 && res.Header().Get("WWW-Authenticate") == "" {
 			t.Error("401 without WWW-Authenticate")
 		}
 	}
@@ -83,16 +83,16 @@ func TestWhatIsUnknownStaysInTheLog(t *testing.T) {
 		"no time left":     {func() error { return fmt.Errorf("%s: %w", secret, context.DeadlineExceeded) }, 503},
 	} {
 		res, p, log := answerTo(t, tt.handle)
-		if res.StatusCode != tt.status || p.RequestID == "" || len(p.Errors) != 0 {
-			t.Errorf("%s: %d %+v", name, res.StatusCode, p)
+		if res.Code != tt.status || p.RequestID == "" || len(p.Errors) != 0 {
+			t.Errorf("%s: %d %+v", name, res.Code, p)
 		}
-		if text := fmt.Sprint(p, res.Header); strings.Contains(text, "canary") {
+		if text := fmt.Sprint(p, res.Header()); strings.Contains(text, "canary") {
 			t.Errorf("%s: the answer tells %s", name, text)
 		}
 		if !strings.Contains(log, "canary") || !strings.Contains(log, p.RequestID) {
 			t.Errorf("%s: the log does not have the cause under the request ID: %s", name, log)
 		}
-		if tt.status == 503 && res.Header.Get("Retry-After") == "" {
+		if tt.status == 503 && res.Header().Get("Retry-After") == "" {
 			t.Errorf("%s: 503 without Retry-After", name)
 		}
 	}

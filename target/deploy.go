@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/certctl/certctl/certctl/chain"
@@ -14,7 +13,7 @@ import (
 
 // Options of Deploy and Recover.
 type Options struct {
-	// ID names the target in the journal, and its lock. Required.
+	// ID names the target in the journal. Required.
 	ID string
 	// Journal outlives the process, so that a deployment that was cut short is
 	// undone at the next start. Required.
@@ -42,21 +41,6 @@ func (o Options) check(t Target) error {
 // undoTimeout bounds a rollback, which goes on when its caller has given up.
 const undoTimeout = 90 * time.Second
 
-// locks keep deployments to one target apart within the process; the journal
-// does so across deaths.
-var locks sync.Map // Options.ID → chan struct{}
-
-func lock(ctx context.Context, id string) (unlock func(), err error) {
-	v, _ := locks.LoadOrStore(id, make(chan struct{}, 1))
-	slot := v.(chan struct{})
-	select {
-	case slot <- struct{}{}:
-		return func() { <-slot }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("another deployment to target %s is under way: %w", id, ctx.Err())
-	}
-}
-
 // Deploy puts a bundle onto a target and proves that it is served:
 //
 //	compare → stage → journal → swap → probe → clear the journal → finish
@@ -70,7 +54,7 @@ func Deploy(ctx context.Context, t Target, b *Bundle, o Options) (*Result, error
 	if err := o.check(t); err != nil {
 		return nil, err
 	}
-	unlock, err := lock(ctx, o.ID)
+	unlock, err := o.Journal.Lock(ctx, o.ID)
 	if err != nil {
 		return &Result{Outcome: NotStarted}, err
 	}
@@ -91,7 +75,7 @@ func Recover(ctx context.Context, t Target, o Options) (bool, error) {
 	if err := o.check(nil); err != nil {
 		return false, err
 	}
-	unlock, err := lock(ctx, o.ID)
+	unlock, err := o.Journal.Lock(ctx, o.ID)
 	if err != nil {
 		return false, err
 	}
@@ -237,8 +221,15 @@ func (d *deployment) look(ctx context.Context) ([]Observation, error) {
 	return seen, nil
 }
 
-// prove probes until every endpoint serves the new certificate, or ProbeFor
-// ends.
+// After a graceful reload, processes of before accept connections for a moment
+// more; so one good look proves little.
+const (
+	confirmations = 3
+	confirmPause  = 30 * time.Millisecond
+)
+
+// prove probes until every endpoint serves the new certificate several times
+// in a row, or ProbeFor ends.
 func (d *deployment) prove(ctx context.Context) error {
 	limit := d.o.ProbeFor
 	if p, ok := d.t.(interface{ ProbeFor() time.Duration }); ok && limit <= 0 {
@@ -249,12 +240,19 @@ func (d *deployment) prove(ctx context.Context) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	inARow := 0
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		seen, err := d.look(wait)
 		if wait.Err() == nil || len(d.observed) == 0 {
 			d.observed = seen // what the deadline cut off says nothing
 		}
-		if err == nil {
+		inARow++
+		if err != nil {
+			inARow = 0
+		} else {
+			pause = confirmPause
+		}
+		if inARow == confirmations {
 			return nil
 		}
 		t := time.NewTimer(pause)

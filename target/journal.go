@@ -1,6 +1,7 @@
 package target
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,11 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 )
 
 // Journal remembers deployments that are under way, beyond the death of the
 // process.
 type Journal interface {
+	// Lock keeps deployments to one target apart, in this process and others,
+	// until unlock or the process's death. It waits as long as ctx does.
+	Lock(ctx context.Context, id string) (unlock func(), err error)
 	// Begin stores what is needed to undo a deployment; durable on return.
 	Begin(id string, state json.RawMessage) error
 	// Pending returns what Begin stored, unless Clear came after it.
@@ -36,6 +41,43 @@ func (d dirJournal) path(id string) (string, error) {
 	return filepath.Join(string(d), id+".deployment"), nil
 }
 
+// Lock implements Journal.
+func (d dirJournal) Lock(ctx context.Context, id string) (func(), error) {
+	path, err := d.path(id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		taken, err := tryLock(f)
+		if err == nil && taken {
+			return func() { f.Close() }, nil // the lock goes with the file
+		}
+		if err == nil {
+			err = wait(ctx, pause)
+		}
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("another deployment to target %s is under way: %w", id, err)
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Begin implements Journal.
 func (d dirJournal) Begin(id string, state json.RawMessage) error {
 	path, err := d.path(id)
 	if err != nil {
@@ -56,6 +98,7 @@ func (d dirJournal) Begin(id string, state json.RawMessage) error {
 	return d.sync()
 }
 
+// Pending implements Journal.
 func (d dirJournal) Pending(id string) (json.RawMessage, bool, error) {
 	path, err := d.path(id)
 	if err != nil {
@@ -73,6 +116,7 @@ func (d dirJournal) Pending(id string) (json.RawMessage, bool, error) {
 	return state, err == nil, err
 }
 
+// Clear implements Journal.
 func (d dirJournal) Clear(id string) error {
 	path, err := d.path(id)
 	if err != nil {

@@ -105,7 +105,7 @@ func TestAKilledAgentPutsThingsRightBeforeItReachesTheServer(t *testing.T) {
 
 func journalOf(t *testing.T, dir string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "journal", "*"))
+	files, err := filepath.Glob(filepath.Join(dir, "journal", "*.deployment"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,44 +198,54 @@ func TestRetiredAgent(t *testing.T) {
 	}
 }
 
-// TestRevokedWhileSigning: what the CA signed meanwhile is recorded, revoked,
-// and never deployed (I1, I4).
-func TestRevokedWhileRenewing(t *testing.T) {
+// TestRevokedWhileSigning revokes at the moment at which the CA signs: what it
+// signed is recorded and revoked, and the certificate stays so (I1, I4).
+func TestRevokedWhileSigning(t *testing.T) {
 	s := newSetup(t)
 	s.run()
-	b := s.join("web1", "tgt-1")
-	s.request("api", "tgt-1", 0)
-	b.until("deployed", inSync(s, "mc-api", 1))
-	for range 5 {
-		id := certctl.NewID("mc", s.clock.Now())
-		out, err := s.RequestCertificate(t.Context(), engine.CertificateRequest{ID: id, SANs: []string{id + ".example.com"}, CSRPEM: csrFor(t, newKey(t), id+".example.com")})
-		if err != nil {
-			t.Fatal(err)
+	if _, err := s.CreateIssuer(t.Context(), engine.ConnectorInput{ID: "iss-slow", Name: "slow", Type: "slow"}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.RequestCertificate(t.Context(), engine.CertificateRequest{ID: "mc-api", IssuerID: "iss-slow", SANs: []string{"api.example.com"}, CSRPEM: csrFor(t, newKey(t), "api.example.com")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wait(out.Job.ID)
+	s.gate.close()
+	renewal, err := s.Renew(t.Context(), "mc-api", engine.RenewOptions{CSRPEM: csrFor(t, newKey(t), "api.example.com")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-s.gate.entered
+	if _, err := s.CancelJob(t.Context(), renewal.Job.ID); !errors.Is(err, certctl.ErrConflict) {
+		t.Errorf("a job was cancelled under the CA's hands: %v", err)
+	}
+	if _, err := s.Revoke(t.Context(), "mc-api", engine.RevokeOptions{Reason: revocation.Superseded}); err != nil {
+		t.Fatal(err)
+	}
+	s.gate.open()
+	if j := s.wait(renewal.Job.ID); j.Status != certctl.JobCompleted {
+		t.Fatalf("%+v", j)
+	}
+	if c := s.certificate("mc-api"); c.Status != certctl.CertificateRevoked || c.Generation != 1 {
+		t.Fatalf("the renewal undid a revocation: %+v", c)
+	}
+	storetest.View(t, s.store, func(ctx context.Context, r certctl.Reader) error {
+		page, err := r.Versions().List(ctx, certctl.VersionFilter{CertificateIDs: []string{"mc-api"}}, certctl.Page{})
+		if err != nil || len(page.Items) != 2 {
+			t.Fatalf("%v, %v", page, err)
 		}
-		s.wait(out.Job.ID)
-		renewal, err := s.Renew(t.Context(), id, engine.RenewOptions{CSRPEM: csrFor(t, newKey(t), id+".example.com")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Revoke(t.Context(), id, engine.RevokeOptions{Reason: revocation.Superseded}); err != nil {
-			t.Fatal(err)
-		}
-		s.wait(renewal.Job.ID)
-		if c := s.certificate(id); c.Status != certctl.CertificateRevoked {
-			t.Fatalf("the renewal undid a revocation: %s", c.Status)
-		}
-		storetest.View(t, s.store, func(ctx context.Context, r certctl.Reader) error {
-			versions, err := r.Versions().Count(ctx, certctl.VersionFilter{CertificateIDs: []string{id}})
+		for _, v := range page.Items {
+			n, err := certctl.ParseSerial(v.Serial)
 			if err != nil {
 				return err
 			}
-			revoked, err := r.Revocations().Count(ctx, certctl.RevocationFilter{CertificateIDs: []string{id}})
-			if versions != revoked {
-				t.Errorf("%d versions, %d of them revoked", versions, revoked)
+			if st, err := s.store.Status(ctx, v.IssuerKeyID, n); err != nil || st.State != revocation.Revoked || st.Reason != revocation.Superseded {
+				t.Errorf("generation %d: %+v, %v", v.Generation, st, err)
 			}
-			return err
-		})
-	}
+		}
+		return nil
+	})
 }
 
 func TestHostileCSRs(t *testing.T) {

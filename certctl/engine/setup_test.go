@@ -29,6 +29,7 @@ type setup struct {
 	store *store.Store
 	opts  engine.Options
 	clock *clock
+	gate  *gate
 }
 
 // clock is time that a test moves on.
@@ -57,7 +58,8 @@ func newSetup(t testing.TB) *setup {
 
 func newSetupOn(t testing.TB, c *clock, st *store.Store) *setup {
 	t.Helper()
-	issuers, err := connector.NewRegistry(local.Kind())
+	g := &gate{entered: make(chan struct{}, 100)}
+	issuers, err := connector.NewRegistry(local.Kind(), g.kind())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func newSetupOn(t testing.TB, c *clock, st *store.Store) *setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &setup{t: t, store: st, clock: c, opts: engine.Options{
+	s := &setup{t: t, store: st, clock: c, gate: g, opts: engine.Options{
 		Store: st, Revocations: st, Issuers: issuers, Targets: testTargets(t), Sealer: sealer, Now: c.Now, PKIURL: "http://pki.test",
 		Timing: engine.Timing{JobPoll: 20 * time.Millisecond},
 	}}

@@ -87,15 +87,3 @@ func TestVerifyRefusesADelegateWithoutOCSPSigning(t *testing.T) {
 		t.Errorf("a rogue certificate signs: %+v, %v", v, err)
 	}
 }
-
-func FuzzVerify(f *testing.F) {
-	b := newBench(f, "p256", "p256")
-	f.Add(b.responder.Respond(f.Context(), request(f, b.ca.Cert, []byte{1, 2}, goodSerial, badSerial, neverIssued)).DER)
-	f.Add([]byte{0x30, 3, 10, 1, 6})
-	f.Fuzz(func(t *testing.T, der []byte) {
-		v, err := ocsp.Verify(der, ocsp.VerifyOptions{CA: b.ca.Cert, Now: now})
-		if (v == nil) == (err == nil) {
-			t.Fatalf("%v, %v", v, err)
-		}
-	})
-}

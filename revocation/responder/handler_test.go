@@ -79,7 +79,7 @@ func TestARevocationIsSeenByTheNextRequest(t *testing.T) {
 }
 
 func TestOCSPCaching(t *testing.T) {
-	s := newSite(t, "p256", "p256", responder.Limits{})
+	s := newSite(t, "p256", "p256", responder.Limits{MaxAge: 24 * time.Hour})
 	serial := s.good.SerialNumber
 	response, body := exchange(t, "GET", s.ocspURL()+"/"+serial.Text(16), nil)
 	h := response.header
@@ -108,10 +108,13 @@ func TestOCSPCaching(t *testing.T) {
 			t.Errorf("%s: %v", name, h)
 		}
 	}
-	s = newSite(t, "p256", "p256", responder.Limits{MaxAge: time.Minute})
-	response, _ = exchange(t, "GET", s.ocspURL()+"/"+s.good.SerialNumber.Text(16), nil)
-	if got := response.header.Get("Cache-Control"); !strings.HasPrefix(got, "max-age=60,") {
-		t.Errorf("with MaxAge: %q", got)
+	// Unless told otherwise, no cache hides a revocation for more than a minute.
+	for maxAge, want := range map[time.Duration]string{0: "max-age=60,", 10 * time.Second: "max-age=10,"} {
+		s = newSite(t, "p256", "p256", responder.Limits{MaxAge: maxAge})
+		response, _ = exchange(t, "GET", s.ocspURL()+"/"+s.good.SerialNumber.Text(16), nil)
+		if got := response.header.Get("Cache-Control"); !strings.HasPrefix(got, want) {
+			t.Errorf("with MaxAge %v: %q", maxAge, got)
+		}
 	}
 }
 
@@ -126,7 +129,7 @@ func TestFilesAndTheirCaching(t *testing.T) {
 		if response.code != 200 || h.Get("Content-Type") != kind || h.Get("X-Content-Type-Options") != "nosniff" || len(body) == 0 || response.length != int64(len(body)) {
 			t.Errorf("%s: %d %v", path, response.code, h)
 		}
-		if !strings.HasPrefix(h.Get("Cache-Control"), "max-age=3600, public") || h.Get("Expires") == "" {
+		if !strings.HasPrefix(h.Get("Cache-Control"), "max-age=60, public") || h.Get("Expires") == "" {
 			t.Errorf("%s: %v", path, h)
 		}
 		head, none := exchange(t, "HEAD", s.url+responder.Prefix+path, nil)

@@ -47,8 +47,13 @@ type Limits struct {
 	Answer time.Duration
 	// Path is the longest path that is read, in octets; 8192 when 0.
 	Path int
-	// MaxAge is the longest that HTTP caches are told to keep an answer. They
-	// are never told to keep it past its nextUpdate. 1 hour when 0.
+	// MaxAge is the longest that HTTP caches are told to keep an answer; 1
+	// minute when 0. They are never told to keep it past its nextUpdate.
+	//
+	// nextUpdate says how long an answer may be believed, which is hours; MaxAge
+	// says how long a cache may hide a newer one, hence a revocation. It is short,
+	// and not no-cache: a minute takes the load of a crowd off the responder, and
+	// asking again costs a CRL's cache a 304 without a body.
 	MaxAge time.Duration
 	// RetryAfter is when clients are told to come back after a 503; 10 seconds
 	// when 0.
@@ -66,7 +71,7 @@ func (l Limits) withDefaults() Limits {
 		l.Path = 8192
 	}
 	if l.MaxAge == 0 {
-		l.MaxAge = time.Hour
+		l.MaxAge = time.Minute
 	}
 	if l.RetryAfter == 0 {
 		l.RetryAfter = 10 * time.Second

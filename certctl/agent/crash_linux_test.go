@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,7 @@ func crashing(t *testing.T, step, dir, placeDir string) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashProcess$")
 	cmd.Env = append(os.Environ(), crashEnv+"="+step, "CERTCTL_TEST_DIR="+dir, "CERTCTL_TEST_PLACE="+placeDir)
 	out, err := cmd.CombinedOutput()
-	exit, ok := err.(*exec.ExitError)
+	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("the process was to be killed, but: %v\n%s", err, out)
 	}

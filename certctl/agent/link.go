@@ -85,7 +85,7 @@ func (l *link) down(changed bool, level slog.Level, what, call string, err error
 	if !changed {
 		level = slog.LevelDebug
 	}
-	l.log.LogAttrs(context.Background(), level, what, slog.String("call", call), slog.Any("error", err))
+	l.log.LogAttrs(context.Background(), level, what, slog.String("call", call), slog.Any("error", err)) //nolint:sloglint // what is one of two constants above
 }
 
 // clock takes note of the server's opinion of us and of the time.

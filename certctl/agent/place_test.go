@@ -45,7 +45,7 @@ type hooks struct {
 	open, stage, swap func(context.Context, placeConfig) error
 }
 
-func (h *hooks) call(f func(context.Context, placeConfig) error, ctx context.Context, c placeConfig) error {
+func (h *hooks) call(ctx context.Context, f func(context.Context, placeConfig) error, c placeConfig) error {
 	if f == nil {
 		return nil
 	}
@@ -56,7 +56,7 @@ func placeRegistry(t testing.TB, h *hooks) *connector.Registry[target.Target] {
 	t.Helper()
 	kind := connector.Define("place", "A pair of files", func() placeConfig { return placeConfig{} },
 		func(ctx context.Context, c placeConfig, _ connector.Env) (target.Target, error) {
-			if err := h.call(h.open, ctx, c); err != nil {
+			if err := h.call(ctx, h.open, c); err != nil {
 				return nil, err
 			}
 			return &place{c: c, h: h}, nil
@@ -81,7 +81,7 @@ func (p *place) Endpoints() []target.Endpoint {
 }
 
 func (p *place) Stage(ctx context.Context, b *target.Bundle) (target.Staged, error) {
-	if err := p.h.call(p.h.stage, ctx, p.c); err != nil {
+	if err := p.h.call(ctx, p.h.stage, p.c); err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{"key.pem": b.KeyPEM, "cert.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.Leaf.Raw})}
@@ -111,7 +111,7 @@ func (s *stagedPlace) Swap(ctx context.Context) error {
 	if err := os.Rename(filepath.Join(s.c.Dir, "key.pem.new"), filepath.Join(s.c.Dir, "key.pem")); err != nil {
 		return err
 	}
-	if err := s.h.call(s.h.swap, ctx, s.c); err != nil {
+	if err := s.h.call(ctx, s.h.swap, s.c); err != nil {
 		return err
 	}
 	return os.Rename(filepath.Join(s.c.Dir, "cert.pem.new"), filepath.Join(s.c.Dir, "cert.pem"))

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -113,7 +114,7 @@ func (a *Agent) handle(ctx context.Context, w claimed) {
 	began := a.o.Now()
 	report := a.perform(ctx, end, w.Work, log)
 	switch {
-	case context.Cause(ctx) == errLost:
+	case errors.Is(context.Cause(ctx), errLost):
 		log.Warn("the control plane has taken this work away; it was stopped", slog.String("outcome", outcomeOf(report)))
 		return
 	case report == nil:

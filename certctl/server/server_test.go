@@ -96,7 +96,7 @@ func start(t *testing.T, o server.Options) *running {
 
 func (r *running) stop(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		t.Error(err)
@@ -166,8 +166,8 @@ func TestRevocationIsSeen(t *testing.T) {
 		t.Error("caIssuers serves something else than the CA")
 	}
 	for _, path := range []string{"/.well-known/pki/crl/iss-none", "/api/v1/certificates", "/"} {
-		if res := fetch(t, http.MethodGet, r.PKIURL()+path, nil); res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", path, res.Status)
+		if code, _ := fetch(t, http.MethodGet, r.PKIURL()+path, nil); code != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, code)
 		}
 	}
 }
@@ -178,8 +178,10 @@ func (r *running) ask(t *testing.T, serial *big.Int) revocation.Status {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := fetch(t, http.MethodPost, r.PKIURL()+"/.well-known/pki/ocsp/"+server.LocalIssuerID, q)
-	der := body(t, res)
+	code, der := fetch(t, http.MethodPost, r.PKIURL()+"/.well-known/pki/ocsp/"+server.LocalIssuerID, q)
+	if code != http.StatusOK {
+		t.Fatalf("OCSP: status %d", code)
+	}
 	v, err := ocsp.Verify(der, ocsp.VerifyOptions{CA: r.roots[0], Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +280,7 @@ func stringOf(v any) string {
 	return ""
 }
 
-func fetch(t *testing.T, method, url string, payload []byte) *http.Response {
+func fetch(t *testing.T, method, url string, payload []byte) (int, []byte) {
 	t.Helper()
 	q, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(payload))
 	if err != nil {
@@ -291,8 +293,7 @@ func fetch(t *testing.T, method, url string, payload []byte) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { res.Body.Close() })
-	return res
+	return res.StatusCode, body(t, res)
 }
 
 func body(t *testing.T, res *http.Response) []byte {
@@ -307,9 +308,9 @@ func body(t *testing.T, res *http.Response) []byte {
 
 func get(t *testing.T, url string) []byte {
 	t.Helper()
-	res := fetch(t, http.MethodGet, url, nil)
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s", url, res.Status)
+	code, b := fetch(t, http.MethodGet, url, nil)
+	if code != http.StatusOK {
+		t.Fatalf("%s: status %d", url, code)
 	}
-	return body(t, res)
+	return b
 }

@@ -37,8 +37,9 @@ type single struct {
 
 // change is a staged deployment: all that it needs is in two paths.
 type change struct {
-	t         *single
-	New, Kept string
+	t    *single
+	New  string `json:"new"`
+	Kept string `json:"kept"`
 }
 
 func (s *single) Current(context.Context) (*x509.Certificate, error) {
@@ -58,7 +59,7 @@ func (s *single) Current(context.Context) (*x509.Certificate, error) {
 }
 
 func (s *single) Stage(_ context.Context, b *target.Bundle) (target.Staged, error) {
-	c := &change{s, s.path + ".new", s.path + ".kept"}
+	c := &change{t: s, New: s.path + ".new", Kept: s.path + ".kept"}
 	text := append(append([]byte{}, b.KeyPEM...), chain.EncodePEM(append([]*x509.Certificate{b.Leaf}, b.Chain...)...)...)
 	old, err := os.ReadFile(s.path)
 	if err == nil {
@@ -75,7 +76,10 @@ func (s *single) Resume(_ context.Context, state json.RawMessage) (target.Staged
 }
 
 func (c *change) State() json.RawMessage {
-	text, _ := json.Marshal(c) // two texts: it cannot fail
+	text, err := json.Marshal(c)
+	if err != nil { // two texts: it cannot
+		return nil
+	}
 	return text
 }
 

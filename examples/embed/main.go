@@ -59,9 +59,9 @@ func run(ctx context.Context, dir string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	work, end := context.WithCancel(ctx)
-	go func() { done <- e.Run(work) }() // job worker and scheduler
+	go func() { defer close(done); _ = e.Run(work) }() // job worker and scheduler, until end
 	defer func() { end(); <-done }()
 
 	if err := e.EnsureDefaults(ctx); err != nil {

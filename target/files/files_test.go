@@ -150,7 +150,7 @@ func TestDeathAtEveryOperation(t *testing.T) {
 		})
 		func() {
 			defer func() {
-				if r := recover(); r != nil && r != error(errInjected) {
+				if r := recover(); r != nil && fmt.Sprint(r) != errInjected.Error() {
 					panic(r)
 				}
 			}()

@@ -7,8 +7,10 @@ import (
 
 func TestRun(t *testing.T) {
 	var out bytes.Buffer
-	run(&out)
-	want := "100 is good\n101 is revoked (keyCompromise)\n102 is unknown\n"
+	if err := run(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := "100 is good\n101 is revoked\n102 is unknown\n"
 	if out.String() != want {
 		t.Errorf("it prints\n%swant\n%s", out.String(), want)
 	}

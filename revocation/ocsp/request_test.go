@@ -150,6 +150,17 @@ func TestRequestsThatAreMalformed(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, req, err)
 		}
 	}
+	// A signature may take any space, up to the limit and not past it.
+	padded := func(total int) []byte {
+		rest := total - len(parts{ids: id, signature: element(0xa0, make([]byte, ocsp.MaxRequest-1000))}.der())
+		return parts{ids: id, signature: element(0xa0, make([]byte, ocsp.MaxRequest-1000+rest))}.der()
+	}
+	for size, ok := range map[int]bool{ocsp.MaxRequest: true, ocsp.MaxRequest + 1: false} {
+		request := padded(size)
+		if _, err := ocsp.ParseRequest(request); len(request) != size || (err == nil) != ok {
+			t.Errorf("%d octets of %d: %v", len(request), size, err)
+		}
+	}
 	sound := parts{ids: id, after: nonce(16)}.der()
 	for n := range sound {
 		if _, err := ocsp.ParseRequest(sound[:n]); !errors.Is(err, ocsp.ErrMalformed) {

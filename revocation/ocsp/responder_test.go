@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"math/big"
@@ -351,6 +353,31 @@ func TestTheNewestValidDelegateSignsAndNeverPastItsEnd(t *testing.T) {
 				t.Errorf("%v: holds for %v, want %v", c.at, got, c.next)
 			}
 		}
+	}
+}
+
+// TestNothingIsSignedPastTheEndOfTheCA: a delegate that some other software
+// made may outlive its CA; the answers do not.
+func TestNothingIsSignedPastTheEndOfTheCA(t *testing.T) {
+	b := newBench(t, "p256", "")
+	key := revocationtest.NewKey(t, "p256")
+	raw, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(9), Subject: pkix.Name{CommonName: "long-lived delegate"}, NotBefore: now, NotAfter: now.AddDate(5, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning},
+	}, b.ca.Cert, key.Public(), b.ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	responder := b.with(t, ocsp.Fixed(revocationtest.Issuer(t, ocsp.Credentials{CA: b.ca.Cert, Cert: revocationtest.Parse(t, raw), Signer: key})))
+	asked := request(t, b.ca.Cert, nil, goodSerial)
+	end := b.ca.Cert.NotAfter
+	b.now = end.Add(-10 * time.Minute)
+	if r := responder.Respond(t.Context(), asked); r.Status != ocsp.Successful || !r.NextUpdate.Equal(end) {
+		t.Errorf("ten minutes before: %v, until %v, want %v", r.Status, r.NextUpdate, end)
+	}
+	b.now = end
+	if r := responder.Respond(t.Context(), asked); r.Status != ocsp.TryLater {
+		t.Errorf("at the end: %v", r.Status)
 	}
 }
 

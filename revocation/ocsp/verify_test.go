@@ -63,6 +63,37 @@ func TestVerifyRefusesWhatIsOldEarlyForeignOrUnasked(t *testing.T) {
 	}
 }
 
+func TestVerifyTakesANonceThatItDidNotSend(t *testing.T) {
+	b := newBench(t, "p256", "p256")
+	der := b.responder.Respond(t.Context(), request(t, b.ca.Cert, []byte{1, 2}, goodSerial)).DER
+	if _, err := ocsp.Verify(der, ocsp.VerifyOptions{CA: b.ca.Cert, Now: now}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestVerifyRefusesADelegateOutsideItsValidity: a delegate has no revocation,
+// so its end is all that limits a stolen key.
+func TestVerifyRefusesADelegateOutsideItsValidity(t *testing.T) {
+	b := newBench(t, "p256", "")
+	for name, c := range map[string]struct {
+		from, to time.Duration
+		skew     time.Duration
+		ok       bool
+	}{
+		"valid":             {-2 * time.Hour, time.Hour, 0, true},
+		"ended":             {-2 * time.Hour, -time.Hour, 0, false},
+		"ended within skew": {-2 * time.Hour, -time.Minute, 5 * time.Minute, true},
+		"to come":           {time.Hour, 2 * time.Hour, 0, false},
+		"about to come":     {time.Minute, 2 * time.Hour, 5 * time.Minute, true},
+	} {
+		delegate := b.ca.Delegate(t, "p256", now.Add(c.from), now.Add(c.to))
+		v, err := ocsp.Verify(forge(t, b, delegate.Cert, delegate.Signer), ocsp.VerifyOptions{CA: b.ca.Cert, Now: now, Skew: c.skew})
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, ocsp.ErrUntrusted) {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+}
+
 // TestVerifyRefusesADelegateWithoutOCSPSigning: a certificate that the CA
 // issued for a web server must not vouch for revocation.
 func TestVerifyRefusesADelegateWithoutOCSPSigning(t *testing.T) {

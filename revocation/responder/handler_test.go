@@ -281,6 +281,31 @@ func TestSourceAway(t *testing.T) {
 	}
 }
 
+// unread fails the test when it is read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("a body that is too large, as it says itself, was read")
+	return 0, io.EOF
+}
+
+func TestABodyThatSaysItIsTooLargeIsNotRead(t *testing.T) {
+	handler, err := responder.New(responder.Options{
+		OCSP: func(context.Context, string) (*ocsp.Responder, error) { return nil, errors.New("not asked for") }, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", responder.Prefix+"ocsp/iss-one", unread{t})
+	r.Header.Set("Content-Type", "application/ocsp-request")
+	r.ContentLength = ocsp.MaxRequest + 1
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	if w.Code != 413 || w.Header().Get("Connection") != "close" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
 func TestASlowBodyIsCutOff(t *testing.T) {
 	s := newSite(t, "p256", "p256", responder.Limits{Body: 50 * time.Millisecond})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))

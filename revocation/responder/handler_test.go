@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -164,7 +165,7 @@ func TestAnExpiredCRLIsServedButNotCached(t *testing.T) {
 	frozen := *fresh
 	handler, err := responder.New(responder.Options{
 		CRL: func(context.Context, string) (*responder.CRL, error) { return &frozen, nil },
-		Now: func() time.Time { return s.clock().Add(48 * time.Hour) },
+		Now: func() time.Time { return s.clock().Add(48 * time.Hour) }, Logger: slog.New(slog.NewTextHandler(s, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +174,9 @@ func TestAnExpiredCRLIsServedButNotCached(t *testing.T) {
 	handler.ServeHTTP(w, httptest.NewRequest("GET", responder.Prefix+"crl/any", nil))
 	if w.Code != 200 || !bytes.Equal(w.Body.Bytes(), frozen.DER) || !strings.HasPrefix(w.Header().Get("Cache-Control"), "max-age=0,") {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	if !strings.Contains(s.logged(), "expired CRL") {
+		t.Errorf("the operator is told nothing: %q", s.logged())
 	}
 }
 

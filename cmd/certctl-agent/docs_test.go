@@ -4,9 +4,9 @@ import (
 	"io"
 	"testing"
 
-	"github.com/certctl/certctl/internal/flagdoc"
+	"github.com/certctl/certctl/internal/flagdoctest"
 )
 
 func TestConfigurationDoc(t *testing.T) {
-	flagdoc.Check(t, "../../docs/configuration.md", "certctl-agent", flagdoc.Table(app(io.Discard, io.Discard).Flags))
+	flagdoctest.Check(t, "../../docs/configuration.md", "certctl-agent", flagdoctest.Table(app(io.Discard, io.Discard).Flags))
 }

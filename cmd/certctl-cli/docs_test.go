@@ -4,9 +4,9 @@ import (
 	"testing"
 
 	"github.com/certctl/certctl/certctl/cli"
-	"github.com/certctl/certctl/internal/flagdoc"
+	"github.com/certctl/certctl/internal/flagdoctest"
 )
 
 func TestConfigurationDoc(t *testing.T) {
-	flagdoc.Check(t, "../../docs/configuration.md", "certctl-cli", flagdoc.Table(cli.New(cli.Options{}).Flags))
+	flagdoctest.Check(t, "../../docs/configuration.md", "certctl-cli", flagdoctest.Table(cli.New(cli.Options{}).Flags))
 }

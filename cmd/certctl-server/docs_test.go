@@ -3,9 +3,9 @@ package main
 import (
 	"testing"
 
-	"github.com/certctl/certctl/internal/flagdoc"
+	"github.com/certctl/certctl/internal/flagdoctest"
 )
 
 func TestConfigurationDoc(t *testing.T) {
-	flagdoc.Check(t, "../../docs/configuration.md", "certctl-server", flagdoc.Table(serverFlags()))
+	flagdoctest.Check(t, "../../docs/configuration.md", "certctl-server", flagdoctest.Table(serverFlags()))
 }

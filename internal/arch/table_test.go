@@ -43,6 +43,8 @@ var rooms = []room{
 	// For tests.
 	{"internal/arch", nil},
 	{"internal/peer/...", leaves},
+	{"internal/flagdoctest", nil},
+	{"internal/e2e", nil},
 	{"certctl/certctltest/...", public},
 	{"store/storetest/...", with(leaves, "certctl", "store", "migrations", "revocation", "internal/peer")},
 	{"issuer/issuertest/...", with(leaves, "issuer", "revocation")},
@@ -104,7 +106,7 @@ type vendor struct {
 var vendors = []vendor{
 	{[]string{"database/sql", "github.com/uptrace/bun", "github.com/jackc/pgx", "modernc.org/sqlite"}, []string{"store/...", "migrations/..."}},
 	{[]string{"github.com/danielgtaylor/huma"}, []string{"certctl/server/...", "cmd/certctl-server/..."}},
-	{[]string{"github.com/urfave/cli"}, []string{"certctl/cli/...", "cmd/..."}},
+	{[]string{"github.com/urfave/cli"}, []string{"certctl/cli/...", "cmd/...", "internal/flagdoctest"}},
 	{[]string{"github.com/robfig/cron"}, []string{"certctl/engine/..."}},
 	{[]string{"github.com/zmap"}, []string{"certctl/lint"}},
 }
@@ -124,7 +126,7 @@ var standardOnly = []string{"certctl/client", "certctl/api"}
 
 // testRooms may import testing; nothing but tests imports them.
 var testRooms = []string{
-	"internal/peer/...", "certctl/certctltest/...", "store/storetest/...",
+	"internal/peer/...", "internal/flagdoctest", "certctl/certctltest/...", "store/storetest/...",
 	"issuer/issuertest/...", "target/targettest/...", "notifier/notifiertest/...",
 	"discovery/discoverytest/...", "revocation/revocationtest/...",
 }

@@ -1,6 +1,6 @@
-// Package flagdoc keeps the tables of docs/configuration.md equal to the flags
+// Package flagdoctest keeps the tables of docs/configuration.md equal to the flags
 // of the programs. It is for their tests.
-package flagdoc
+package flagdoctest
 
 import (
 	"flag"

@@ -24,6 +24,10 @@ func exitCode(err error) int {
 	return 1
 }
 
+func wrongUsage(_ *cli.Context, err error, _ bool) error {
+	return fmt.Errorf("%w: %w; see --help", errUsage, err)
+}
+
 func app() *cli.App {
 	return &cli.App{
 		Name:  "certctl-server",
@@ -34,7 +38,7 @@ func app() *cli.App {
 		HideHelpCommand: true,
 		Flags:           serverFlags(),
 		Action:          runServer,
-		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return fmt.Errorf("%w: %w", errUsage, err) },
+		OnUsageError:    wrongUsage,
 		ExitErrHandler:  func(*cli.Context, error) {}, // main ends the process
 		Commands: []*cli.Command{
 			{
@@ -43,7 +47,7 @@ func app() *cli.App {
 					Name: "site-listen", Value: "127.0.0.1:9443", EnvVars: []string{"CERTCTL_SITE_LISTEN"},
 					Usage: "`ADDRESS` of the demonstration HTTPS site",
 				}),
-				Action: runDev,
+				OnUsageError: wrongUsage, Action: runDev,
 			},
 			{
 				Name: "version", Usage: "print the version",

@@ -63,7 +63,7 @@ func runDev(c *cli.Context) (err error) {
 		return err
 	}
 	defer in.Close()
-	if err := os.Remove(in.folder.path("ready.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := forget(in.folder.path("ready.json")); err != nil { // of a run that was killed
 		return err
 	}
 	if err := os.MkdirAll(in.folder.path("site"), 0o755); err != nil {
@@ -88,7 +88,7 @@ func runDev(c *cli.Context) (err error) {
 	defer func() {
 		cancel(nil)
 		<-agentDone
-		err = errors.Join(err, web.http.Close(), in.server.Stop(context.WithoutCancel(c.Context)))
+		err = errors.Join(err, forget(in.folder.path("ready.json")), web.http.Close(), in.server.Stop(context.WithoutCancel(c.Context)))
 	}()
 	a, err := d.prepare(ctx)
 	if err != nil {
@@ -112,6 +112,14 @@ func runDev(c *cli.Context) (err error) {
 		return context.Cause(ctx)
 	}
 	fmt.Fprintln(d.out, "\nStopped. Start again with the same command: everything is kept.")
+	return nil
+}
+
+// forget removes a file, if it is there.
+func forget(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 

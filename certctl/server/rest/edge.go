@@ -40,6 +40,7 @@ func (s *service) edge(next http.Handler) http.Handler {
 func (s *service) record(r *http.Request, e *exchange, seen *watched, millis int64) {
 	level := slog.LevelInfo
 	switch {
+	case r.Context().Err() != nil: // the client has gone: what it was answered says nothing about us
 	case seen.status >= 500:
 		level = slog.LevelError
 	case e.path == "/health" || e.path == "/ready":

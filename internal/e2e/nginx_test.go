@@ -1,0 +1,182 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/certctl/certctl/internal/peer"
+)
+
+// fleet is a server on Postgres, an agent, and nginx, each a process.
+type fleet struct {
+	dev
+	agentID string
+	nginx   *webServer
+}
+
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	db := peer.Postgres(t)
+	f := &fleet{dev: dev{t: t, dir: filepath.Join(t.TempDir(), "server"), addrs: addresses(t, 2)}}
+	env := []string{"CERTCTL_DATABASE_URL=" + db.DSN("postgres"), "CERTCTL_CONFIG_ENCRYPTION_KEY=5cadd7d2cd30d6c0a9c6cd4e0d4f3f5a5cadd7d2cd30d6c0a9c6cd4e0d4f3f5a"}
+	f.process = launch(t, env, "certctl-server", "--data-dir", f.dir, "--listen", f.addrs[0], "--pki-listen", f.addrs[1], "--log-format", "text")
+	until(t, "the server answers", 60*time.Second, func() bool { _, err := f.cli("status"); return err == nil })
+	token := filepath.Join(t.TempDir(), "token")
+	var made struct {
+		Token string `json:"token"`
+	}
+	f.object(&made, "agents", "join-token", "create", "--agent-name", "web1")
+	if err := os.WriteFile(token, []byte(made.Token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, nil, "certctl-agent", "--server", "https://"+f.addrs[0], "--ca-file", f.path("ca.pem"), "--data-dir", filepath.Join(t.TempDir(), "agent"), "--join-token-file", token)
+	until(t, "the agent has joined", 30*time.Second, func() bool {
+		f.agentID = strings.TrimSpace(f.mustCLI("agents", "list", "-o", "name"))
+		return f.agentID != ""
+	})
+	f.nginx = startNginx(t)
+	return f
+}
+
+// placeholder is the pair that nginx has before anybody deploys.
+func placeholder(t *testing.T, cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(99), Subject: pkix.Name{CommonName: "placeholder"}, DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pk, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pk}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// live is the bytes of what nginx serves from.
+func (f *fleet) live() []byte {
+	f.t.Helper()
+	cert, err := os.ReadFile(f.nginx.cert)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	key, err := os.ReadFile(f.nginx.key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return append(cert, key...)
+}
+
+func (f *fleet) config(reload string) string {
+	dir := filepath.Dir(f.nginx.conf)
+	c := map[string]any{
+		"cert_path": f.nginx.cert, "key_path": f.nginx.key, "validate_command": []string{f.nginx.binary, "-t", "-c", f.nginx.conf, "-p", dir},
+		"reload_command": []string{f.nginx.binary, "-s", "reload", "-c", f.nginx.conf, "-p", dir}, "probe_seconds": 3,
+		"endpoints": []map[string]string{{"address": f.nginx.address, "server_name": "localhost"}},
+	}
+	if reload != "" {
+		c["reload_command"] = []string{reload}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (f *fleet) serial() string {
+	f.t.Helper()
+	c, err := served(f.t, f.nginx.address, f.path("ca.pem"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c.SerialNumber.Text(16)
+}
+
+// TestPostgresAgentNginx is the walk that operators take: request, bind, deploy,
+// renew, and two ways in which a deployment goes wrong.
+func TestPostgresAgentNginx(t *testing.T) {
+	f := newFleet(t)
+	f.mustCLI("targets", "create", "--id", "tgt-web1", "--name", "nginx", "--type", "nginx", "--agent-id", f.agentID, "--config", f.config(""))
+	f.mustCLI("certs", "create", "--id", "mc-www", "--san", "localhost")
+	if c := f.www(); c.Status != "Pending" { // nobody can make its key yet
+		t.Errorf("%+v", c)
+	}
+	f.mustCLI("certs", "bind", "mc-www", "--target-id", "tgt-web1")
+	until(t, "nginx serves it", 30*time.Second, func() bool {
+		c, err := served(t, f.nginx.address, f.path("ca.pem"))
+		return err == nil && c.SerialNumber.Text(16) == f.www().Serial
+	})
+	first := f.serial()
+	f.mustCLI("certs", "renew", "mc-www", "--wait")
+	if second := f.serial(); second == first || second != f.www().Serial {
+		t.Fatalf("serial %s, then %s", first, second)
+	}
+
+	t.Run("broken configuration", func(t *testing.T) {
+		before, serial := f.live(), f.serial()
+		f.nginx.configure(t, "no_such_directive on;")
+		f.fails(t, "no_such_directive", before, serial)
+		f.nginx.configure(t, "")
+	})
+	t.Run("reload that does nothing", func(t *testing.T) {
+		before, serial := f.live(), f.serial()
+		f.mustCLI("targets", "update", "tgt-web1", "--config", f.config("true"))
+		f.fails(t, "serves another certificate", before, serial)
+		f.mustCLI("targets", "update", "tgt-web1", "--config", f.config(""))
+	})
+	f.mustCLI("certs", "deploy", "mc-www", "--wait")
+	if f.serial() != f.www().Serial {
+		t.Error("after mending, the newest is not served")
+	}
+}
+
+// fails renews, and expects the deployment to fail for a reason that is said,
+// with nothing changed on the web server.
+func (f *fleet) fails(t *testing.T, why string, before []byte, serial string) {
+	t.Helper()
+	out, err := f.cli("certs", "renew", "mc-www", "--wait", "--timeout", "60s")
+	if err == nil || !strings.Contains(out, why) {
+		t.Errorf("%v: %s", err, out)
+	}
+	if !bytes.Equal(before, f.live()) {
+		t.Error("the files are not byte for byte as before")
+	}
+	if now := f.serial(); now != serial {
+		t.Errorf("serial %s is served instead of %s", now, serial)
+	}
+	var jobs []struct {
+		Status string `json:"status"`
+		Error  string `json:"last_error"`
+	}
+	f.object(&jobs, "jobs", "list", "--type", "Deployment", "--limit", "1")
+	if len(jobs) != 1 || jobs[0].Status != "Failed" || !strings.Contains(jobs[0].Error, why) {
+		t.Errorf("the job says %+v", jobs)
+	}
+}
+
+func (f *fleet) www() (c certificate) {
+	f.t.Helper()
+	f.object(&c, "certs", "get", "mc-www")
+	return c
+}

@@ -140,7 +140,8 @@ type Journal interface {
 	Emit(ctx context.Context, events ...Event) error
 }
 
-// JobRepo adds the queue to jobs.
+// JobRepo adds the queue to jobs. Its fourth method is what lets a restart go
+// on at once.
 type JobRepo interface {
 	Repo[Job, JobFilter]
 	// Claim leases up to n runnable jobs of an executor to a worker, oldest
@@ -149,6 +150,10 @@ type JobRepo interface {
 	// Fence rises by one; Attempts rises by one when an expired lease is
 	// taken over, for its worker died with it; StartedAt is set once.
 	Claim(ctx context.Context, executor, worker string, n int, lease time.Duration) ([]*Job, error)
+	// Release ends the leases of an executor's worker, or of all its workers
+	// when worker is empty, because they are known to work no more. The next
+	// claim counts as no new attempt.
+	Release(ctx context.Context, executor, worker string) (int64, error)
 	// Hold returns the job if it is live, claimed, and its fence is still
 	// this one; ErrFenced otherwise. Every write of a worker begins with it.
 	Hold(ctx context.Context, id string, fence int64) (*Job, error)

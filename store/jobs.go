@@ -57,6 +57,19 @@ func (r jobRepo) Claim(ctx context.Context, executor, worker string, n int, leas
 	return rows, nil
 }
 
+// Release implements certctl.JobRepo. The fence rises, so that a worker that was
+// wrongly believed dead can write nothing.
+func (r jobRepo) Release(ctx context.Context, executor, worker string) (int64, error) {
+	q := r.tx.db.NewUpdate().Model((*certctl.Job)(nil)).
+		Set("worker = '', lease_until = NULL, fence = fence + 1, revision = revision + 1, updated_at = ?", r.tx.now).
+		Where("executor = ? AND worker <> '' AND status IN ('Pending', 'AwaitingCSR', 'Running')", executor)
+	if worker != "" {
+		q = q.Where("worker = ?", worker)
+	}
+	n, err := affected(q.Exec(ctx))
+	return n, translate(err, "job", opWrite)
+}
+
 // Hold implements certctl.JobRepo. The revision that it reads makes a write
 // that follows fail, and run again into ErrFenced, when somebody takes the job
 // in between.

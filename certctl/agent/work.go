@@ -20,13 +20,15 @@ type claimed struct {
 // claims asks for work until ctx ends, never for more than can begin at once.
 func (a *Agent) claims(ctx context.Context, end context.CancelCauseFunc, begin func(claimed)) {
 	failing := newBackoff()
+	fresh := true
 	for {
 		slots := a.acquire(ctx)
 		if slots == 0 {
 			return
 		}
 		asked := a.o.Now()
-		work, later, v := a.claim(ctx, slots)
+		work, later, v := a.claim(ctx, slots, fresh)
+		fresh = fresh && v != accepted
 		for _, w := range work {
 			if slots == 0 { // more than was asked for: it waits for its turn
 				if slots = a.acquire(ctx); slots == 0 {
@@ -63,10 +65,10 @@ func (a *Agent) claims(ctx context.Context, end context.CancelCauseFunc, begin f
 }
 
 // claim also returns how long the server wants to be left alone.
-func (a *Agent) claim(ctx context.Context, n int) ([]api.Work, time.Duration, verdict) {
+func (a *Agent) claim(ctx context.Context, n int, fresh bool) ([]api.Work, time.Duration, verdict) {
 	call, cancel := context.WithTimeout(ctx, a.o.Wait+callTimeout)
 	defer cancel()
-	answer, err := a.o.Server.ClaimWork(call, a.id, api.WorkRequest{WaitSeconds: int(a.o.Wait / time.Second), Max: n})
+	answer, err := a.o.Server.ClaimWork(call, a.id, api.WorkRequest{WaitSeconds: int(a.o.Wait / time.Second), Max: n, Fresh: fresh})
 	if ctx.Err() != nil && err != nil {
 		return nil, 0, temporary // the agent is stopping; that says nothing of the server
 	}

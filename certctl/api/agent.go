@@ -51,8 +51,9 @@ type HeartbeatResponse struct {
 
 // WorkRequest claims work, waiting for some at most WaitSeconds.
 type WorkRequest struct {
-	WaitSeconds int `json:"wait_seconds,omitempty" minimum:"0" maximum:"60"`
-	Max         int `json:"max,omitempty" minimum:"0" maximum:"16" doc:"At most so many items; 0 is 1"`
+	WaitSeconds int  `json:"wait_seconds,omitempty" minimum:"0" maximum:"60"`
+	Fresh       bool `json:"fresh,omitempty" doc:"The first of a new process: what the one before had claimed is given up"`
+	Max         int  `json:"max,omitempty" minimum:"0" maximum:"16" doc:"At most so many items; 0 is 1"`
 }
 
 // WorkResponse is what was claimed; empty when there was nothing.

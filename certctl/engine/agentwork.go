@@ -34,6 +34,15 @@ func (e *Engine) ClaimWork(ctx context.Context, agentID string, n int, wait time
 	}
 }
 
+// ReleaseWork ends the leases of an agent's process before: a new one tells
+// that it holds nothing.
+func (e *Engine) ReleaseWork(ctx context.Context, agentID string) error {
+	return e.store.Update(ctx, func(ctx context.Context, tx certctl.Tx) error {
+		_, err := tx.Jobs().Release(ctx, agentID, "")
+		return err
+	})
+}
+
 func (e *Engine) claimWork(ctx context.Context, agentID string, n int) ([]*Work, error) {
 	var work []*Work
 	err := e.store.Update(ctx, func(ctx context.Context, tx certctl.Tx) error {

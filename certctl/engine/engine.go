@@ -47,6 +47,9 @@ type Options struct {
 	PKIURL string
 	// Replica names this process in leases; random when empty.
 	Replica string
+	// Exclusive says that no other process runs jobs of this store, so that the
+	// leases of a process before need not be waited for.
+	Exclusive bool
 	// Concurrency is how many server jobs run at once; 8 when 0.
 	Concurrency int
 	Timing      Timing
@@ -65,8 +68,8 @@ type Timing struct {
 	Alerts         time.Duration // expiry thresholds; 1 min
 	Sweep          time.Duration // spent idempotency keys; 1 h
 	AgentSilence   time.Duration // an agent unheard of for so long is Offline; 2 min
-	JobLease       time.Duration // of a server step, which is cut off a little earlier; 90 s
-	AgentLease     time.Duration // of an agent's work; 2 min
+	JobLease       time.Duration // of a server step, which is cut off a little earlier; 60 s
+	AgentLease     time.Duration // of an agent's work, which extends it; 1 min
 	AwaitingCSR    time.Duration // limit of that state; 24 h
 	AwaitingPerson time.Duration // limit of AwaitingApproval; 168 h
 	Issuance       time.Duration // limit from CSR to certificate; 48 h
@@ -95,8 +98,8 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Alerts, time.Minute)
 	set(&t.Sweep, time.Hour)
 	set(&t.AgentSilence, 2*time.Minute)
-	set(&t.JobLease, 90*time.Second)
-	set(&t.AgentLease, 2*time.Minute)
+	set(&t.JobLease, 60*time.Second)
+	set(&t.AgentLease, time.Minute)
 	set(&t.AwaitingCSR, 24*time.Hour)
 	set(&t.AwaitingPerson, 168*time.Hour)
 	set(&t.Issuance, 48*time.Hour)
@@ -124,6 +127,7 @@ type Engine struct {
 	replica string
 	workers int
 	timing  Timing
+	alone   bool
 
 	opened  openIssuers
 	signers signerCache
@@ -164,7 +168,7 @@ func New(o Options) (*Engine, error) {
 	return &Engine{
 		store: o.Store, source: o.Revocations, issuers: o.Issuers, targets: o.Targets, sealer: o.Sealer,
 		http: o.HTTP, log: o.Logger, now: o.Now, pkiURL: strings.TrimSuffix(o.PKIURL, "/"),
-		replica: o.Replica, workers: o.Concurrency, timing: o.Timing.withDefaults(),
+		replica: o.Replica, workers: o.Concurrency, timing: o.Timing.withDefaults(), alone: o.Exclusive,
 	}, nil
 }
 

@@ -15,13 +15,32 @@ import (
 // Run works on jobs and runs the scheduler loops until ctx ends, then waits
 // for the steps that are under way.
 func (e *Engine) Run(ctx context.Context) error {
+	if e.alone {
+		e.release(ctx, "")
+	}
 	var group sync.WaitGroup
 	group.Go(func() { e.work(ctx) })
 	stop := e.schedule(ctx)
 	<-ctx.Done()
 	stop()
 	group.Wait()
+	e.release(ctx, e.replica)
 	return ctx.Err()
+}
+
+// release gives up leases of workers that work no more, so that others, or the
+// next start, go on at once.
+func (e *Engine) release(ctx context.Context, worker string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := e.store.Update(ctx, func(ctx context.Context, tx certctl.Tx) error {
+		tx.Nudge(certctl.TopicJobs)
+		_, err := tx.Jobs().Release(ctx, certctl.ExecutorServer, worker)
+		return err
+	})
+	if err != nil {
+		e.log.WarnContext(ctx, "leases were not given up; they end by themselves", "error", err)
+	}
 }
 
 // work claims jobs for this replica and advances each until it waits or ends.

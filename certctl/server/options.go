@@ -60,6 +60,8 @@ type Options struct {
 	RateLimit   RateLimit
 	Version     Version
 
+	// Exclusive says that no other server runs on the store.
+	Exclusive    bool
 	Concurrency  int
 	Timing       engine.Timing
 	DrainTimeout time.Duration // for requests and steps at the end; 30 s when 0

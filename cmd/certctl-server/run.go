@@ -73,6 +73,7 @@ func open(c *cli.Context) (_ *instance, err error) {
 	dsn := c.String("database-url")
 	if dsn == "" {
 		dsn = "sqlite:" + in.folder.path("certctl.db")
+		o.Exclusive = true // the folder is locked
 	}
 	if o.Issuers, err = connector.NewRegistry(issuers.Kinds()...); err != nil {
 		return nil, err

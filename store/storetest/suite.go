@@ -16,7 +16,7 @@ import (
 func Run(t *testing.T, open func(*testing.T) certctl.Store) {
 	for name, f := range map[string]func(*testing.T, certctl.Store){
 		"RoundTrip": testRoundTrip, "Unique": testUnique, "Stale": testStale, "Rollback": testRollback, "Pages": testPages, "BadPages": testBadPages,
-		"Filters": testFilters, "Claim": testClaim, "ClaimRace": testClaimRace, "Fence": testFence, "LiveJobs": testLiveJobs, "OpenOrders": testOpenOrders,
+		"Filters": testFilters, "Claim": testClaim, "ClaimRace": testClaimRace, "Fence": testFence, "Release": testRelease, "LiveJobs": testLiveJobs, "OpenOrders": testOpenOrders,
 		"Leases": testLeases, "Audit": testAudit, "Events": testEvents, "Watch": testWatch, "CRL": testCRL, "Vault": testVault, "Sequence": testSequence,
 		"References": testReferences, "ViewIsASnapshot": testSnapshot, "Summary": testSummary, "Concurrent": testConcurrent, "Cancelled": testCancelled, "Text": testText,
 	} {

@@ -141,6 +141,45 @@ func testFence(t *testing.T, s certctl.Store) {
 	want(t, err, certctl.ErrFenced)
 }
 
+// testRelease: workers that are known to be dead hold nobody up, and write
+// nothing if they were not.
+func testRelease(t *testing.T, s certctl.Store) {
+	Seed(t, s)
+	Update(t, s, func(ctx context.Context, tx certctl.Tx) error {
+		if err := tx.Certificates().Insert(ctx, Certificate("mc-1"), Certificate("mc-2")); err != nil {
+			return err
+		}
+		return tx.Jobs().Insert(ctx, Job("job-1", "mc-1", tx.Now()), Job("job-2", "mc-2", tx.Now()))
+	})
+	one, two := claim(t, s, certctl.ExecutorServer, "w1", 1, time.Hour)[0], claim(t, s, certctl.ExecutorServer, "w2", 1, time.Hour)[0]
+	Update(t, s, func(ctx context.Context, tx certctl.Tx) error {
+		n, err := tx.Jobs().Release(ctx, certctl.ExecutorServer, "w1")
+		if n != 1 {
+			t.Errorf("%d leases ended", n)
+		}
+		return err
+	})
+	again := claim(t, s, certctl.ExecutorServer, "w3", 10, time.Hour)
+	if len(again) != 1 || again[0].ID != one.ID || again[0].Attempts != 0 {
+		t.Fatalf("claimed %+v", again)
+	}
+	err := s.Update(t.Context(), func(ctx context.Context, tx certctl.Tx) error {
+		_, err := tx.Jobs().Hold(ctx, one.ID, one.Fence)
+		return err
+	})
+	want(t, err, certctl.ErrFenced)
+	Update(t, s, func(ctx context.Context, tx certctl.Tx) error {
+		if _, err := tx.Jobs().Hold(ctx, two.ID, two.Fence); err != nil {
+			t.Errorf("another worker's lease was ended: %v", err)
+		}
+		_, err := tx.Jobs().Release(ctx, certctl.ExecutorServer, "")
+		return err
+	})
+	if all := claim(t, s, certctl.ExecutorServer, "w4", 10, time.Hour); len(all) != 2 {
+		t.Errorf("%d jobs after all leases were ended", len(all))
+	}
+}
+
 func testLiveJobs(t *testing.T, s certctl.Store) {
 	Seed(t, s)
 	Update(t, s, func(ctx context.Context, tx certctl.Tx) error {

@@ -85,6 +85,11 @@ func (s *service) claimWork(ctx context.Context, in *struct {
 	Body api.WorkRequest
 }) (*plain[api.WorkResponse], error) {
 	out := &plain[api.WorkResponse]{Body: api.WorkResponse{Work: []api.Work{}}}
+	if in.Body.Fresh {
+		if err := s.engine.ReleaseWork(ctx, in.ID); err != nil {
+			return nil, err
+		}
+	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {

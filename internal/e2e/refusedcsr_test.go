@@ -80,13 +80,13 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"another subject":   {request(t, "-subj", "/CN=evil.example.com", "-addext", san), `evil.example.com`},
 		"organisation":      {request(t, "-subj", "/O=Evil/CN=csr.example.com", "-addext", san), `Evil`},
 		"CA:TRUE":           {request(t, "-addext", san, "-addext", "basicConstraints=critical,CA:TRUE"), "CA"},
-		"signs others":      {request(t, "-addext", san, "-addext", "keyUsage=critical,keyCertSign,cRLSign"), "keyUsage"},
-		"signs code":        {request(t, "-addext", san, "-addext", "extendedKeyUsage=codeSigning"), "1.3.6.1.5.5.7.3.3"},
+		"signs others":      {request(t, "-addext", san, "-addext", "keyUsage=critical,keyCertSign,cRLSign"), "the key usage of a CA"},
+		"signs code":        {request(t, "-addext", san, "-addext", "extendedKeyUsage=codeSigning"), "codeSigning"},
 		"RSA 1024":          {request(t, "-newkey", "rsa:1024", "-addext", san), "1024"},
 		"a curve too small": {request(t, "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1", "-addext", san), "csr_pem"},
 		"broken signature":  {tampered(t, good), "signature"},
 		"10,000 names":      {crowded(t, 10_000), "csr"},
-		"1,000 names":       {crowded(t, 1_000), "which was not requested"},
+		"1,000 names":       {crowded(t, 1_000), "1001 names"},
 		"2 MB":              {file(t, "csr.pem", "-----BEGIN CERTIFICATE REQUEST-----\n"+strings.Repeat("A", 2<<20)+"\n-----END CERTIFICATE REQUEST-----\n"), "csr"},
 		"no CSR":            {file(t, "csr.pem", "hello"), "csr"},
 	} {
@@ -134,5 +134,40 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	}
 	if after := d.state() + d.mustCLI("certs", "versions", "mc-csr", "-o", "json"); after != before {
 		t.Errorf("something was issued or changed: %s, then %s", before, after)
+	}
+}
+
+// TestAnAgentIssuesOnlyWhatWasAsked has an agent answer with CSRs for more than
+// its job says.
+func TestAnAgentIssuesOnlyWhatWasAsked(t *testing.T) {
+	d := newDev(t)
+	a := d.join("greedy")
+	d.mustCLI("targets", "create", "--id", "tgt-a", "--name", "a", "--type", "files", "--agent-id", a.AgentID, "--config", `{"cert_path":"/nowhere/a.pem","key_path":"/nowhere/a.key"}`)
+	d.mustCLI("certs", "create", "--id", "mc-a", "--cn", "csr.example.com", "--san", "csr.example.com", "--target-id", "tgt-a")
+	agent := d.with(a.Credential)
+	work, err := agent.ClaimWork(t.Context(), a.AgentID, api.WorkRequest{WaitSeconds: 10, Max: 1})
+	if err != nil || len(work.Work) != 1 {
+		t.Fatalf("%+v, %v", work, err)
+	}
+	w := work.Work[0]
+	const san = "subjectAltName=DNS:csr.example.com"
+	for name, path := range map[string]string{
+		"another name": request(t, "-addext", san+",DNS:evil.example.com"),
+		"CA:TRUE":      request(t, "-addext", san, "-addext", "basicConstraints=critical,CA:TRUE"),
+		"weak key":     request(t, "-newkey", "rsa:1024", "-addext", san),
+		"tampered":     tampered(t, request(t, "-addext", san)),
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = agent.SubmitCSR(t.Context(), a.AgentID, w.JobID, api.CSRSubmission{Fence: w.Fence, CSRPEM: string(text)})
+		if err == nil || !strings.Contains(err.Error(), "csr_pem") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var c certificate
+	if d.object(&c, "certs", "get", "mc-a"); c.Generation != 0 || c.Serial != "" {
+		t.Errorf("something was issued: %+v", c)
 	}
 }

@@ -2,14 +2,7 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,65 +15,39 @@ import (
 // fleet is a server on Postgres, an agent, and nginx, each a process.
 type fleet struct {
 	dev
-	agentID string
-	nginx   *webServer
+	agentID  string
+	nginx    *peer.NginxServer
+	database *peer.PostgresServer
 }
+
+// encryptionKey seals the secrets in the database.
+const encryptionKey = "5cadd7d2cd30d6c0a9c6cd4e0d4f3f5a5cadd7d2cd30d6c0a9c6cd4e0d4f3f5a"
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	db := peer.Postgres(t)
-	f := &fleet{dev: dev{t: t, dir: filepath.Join(t.TempDir(), "server"), addrs: addresses(t, 2)}}
-	env := []string{"CERTCTL_DATABASE_URL=" + db.DSN("postgres"), "CERTCTL_CONFIG_ENCRYPTION_KEY=5cadd7d2cd30d6c0a9c6cd4e0d4f3f5a5cadd7d2cd30d6c0a9c6cd4e0d4f3f5a"}
+	f := &fleet{database: db, dev: dev{t: t, dir: filepath.Join(t.TempDir(), "server"), addrs: addresses(t, 2)}}
+	env := []string{"CERTCTL_DATABASE_URL=" + db.DSN("postgres"), "CERTCTL_CONFIG_ENCRYPTION_KEY=" + encryptionKey}
 	f.process = launch(t, env, "certctl-server", "--data-dir", f.dir, "--listen", f.addrs[0], "--pki-listen", f.addrs[1], "--log-format", "text")
 	until(t, "the server answers", 60*time.Second, func() bool { _, err := f.cli("status"); return err == nil })
-	token := filepath.Join(t.TempDir(), "token")
-	var made struct {
-		Token string `json:"token"`
-	}
-	f.object(&made, "agents", "join-token", "create", "--agent-name", "web1")
-	if err := os.WriteFile(token, []byte(made.Token), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	launch(t, nil, "certctl-agent", "--server", "https://"+f.addrs[0], "--ca-file", f.path("ca.pem"), "--data-dir", filepath.Join(t.TempDir(), "agent"), "--join-token-file", token)
+	_, token := f.token("web1")
+	launch(t, nil, "certctl-agent", "--server", "https://"+f.addrs[0], "--ca-file", f.path("ca.pem"), "--data-dir", filepath.Join(t.TempDir(), "agent"), "--join-token-file", file(t, "token", token+"\n"))
 	until(t, "the agent has joined", 30*time.Second, func() bool {
 		f.agentID = strings.TrimSpace(f.mustCLI("agents", "list", "-o", "name"))
 		return f.agentID != ""
 	})
-	f.nginx = startNginx(t)
+	f.nginx = peer.Nginx(t)
 	return f
-}
-
-// placeholder is the pair that nginx has before anybody deploys.
-func placeholder(t *testing.T, cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(99), Subject: pkix.Name{CommonName: "placeholder"}, DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pk, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pk}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // live is the bytes of what nginx serves from.
 func (f *fleet) live() []byte {
 	f.t.Helper()
-	cert, err := os.ReadFile(f.nginx.cert)
+	cert, err := os.ReadFile(f.nginx.Cert)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	key, err := os.ReadFile(f.nginx.key)
+	key, err := os.ReadFile(f.nginx.Key)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -88,11 +55,10 @@ func (f *fleet) live() []byte {
 }
 
 func (f *fleet) config(reload string) string {
-	dir := filepath.Dir(f.nginx.conf)
 	c := map[string]any{
-		"cert_path": f.nginx.cert, "key_path": f.nginx.key, "validate_command": []string{f.nginx.binary, "-t", "-c", f.nginx.conf, "-p", dir},
-		"reload_command": []string{f.nginx.binary, "-s", "reload", "-c", f.nginx.conf, "-p", dir}, "probe_seconds": 3,
-		"endpoints": []map[string]string{{"address": f.nginx.address, "server_name": "localhost"}},
+		"cert_path": f.nginx.Cert, "key_path": f.nginx.Key, "validate_command": f.nginx.Command("-t"),
+		"reload_command": f.nginx.Command("-s", "reload"), "probe_seconds": 3,
+		"endpoints": []map[string]string{{"address": f.nginx.Address, "server_name": "localhost"}},
 	}
 	if reload != "" {
 		c["reload_command"] = []string{reload}
@@ -106,7 +72,7 @@ func (f *fleet) config(reload string) string {
 
 func (f *fleet) serial() string {
 	f.t.Helper()
-	c, err := served(f.t, f.nginx.address, f.path("ca.pem"))
+	c, err := served(f.t, f.nginx.Address, f.path("ca.pem"))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -124,7 +90,7 @@ func TestPostgresAgentNginx(t *testing.T) {
 	}
 	f.mustCLI("certs", "bind", "mc-www", "--target-id", "tgt-web1")
 	until(t, "nginx serves it", 30*time.Second, func() bool {
-		c, err := served(t, f.nginx.address, f.path("ca.pem"))
+		c, err := served(t, f.nginx.Address, f.path("ca.pem"))
 		return err == nil && c.SerialNumber.Text(16) == f.www().Serial
 	})
 	first := f.serial()
@@ -135,9 +101,13 @@ func TestPostgresAgentNginx(t *testing.T) {
 
 	t.Run("broken configuration", func(t *testing.T) {
 		before, serial := f.live(), f.serial()
-		f.nginx.configure(t, "no_such_directive on;")
+		good, err := os.ReadFile(f.nginx.Conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.configure(t, append(good, "no_such_directive on;\n"...))
 		f.fails(t, "no_such_directive", before, serial)
-		f.nginx.configure(t, "")
+		f.configure(t, good)
 	})
 	t.Run("reload that does nothing", func(t *testing.T) {
 		before, serial := f.live(), f.serial()
@@ -148,6 +118,13 @@ func TestPostgresAgentNginx(t *testing.T) {
 	f.mustCLI("certs", "deploy", "mc-www", "--wait")
 	if f.serial() != f.www().Serial {
 		t.Error("after mending, the newest is not served")
+	}
+}
+
+func (f *fleet) configure(t *testing.T, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(f.nginx.Conf, text, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

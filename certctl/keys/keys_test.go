@@ -85,7 +85,7 @@ func TestWeakKeys(t *testing.T) {
 		"close primes":  {&rsa.PublicKey{N: new(big.Int).Mul(p, near), E: 65537}, "too close"},
 		"ROCA":          {&rsa.PublicKey{N: roca, E: 65537}, "ROCA"},
 		"P-224":         {p224.Public(), "P-224"},
-		"not on curve":  {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, "not on the curve"},
+		"not on curve":  {&ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, "not on the curve"}, //nolint:staticcheck // no other way makes a bad one
 		"no key":        {"key", "not supported"},
 	} {
 		begun := time.Now()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -215,13 +214,4 @@ func (d *dev) object(to any, args ...string) {
 	if err := json.Unmarshal(out, to); err != nil {
 		d.t.Fatalf("%v: %s", err, out)
 	}
-}
-
-func port(t *testing.T, address string) string {
-	t.Helper()
-	_, p, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }

@@ -213,10 +213,15 @@ func (e *Engine) alertExpiry(ctx context.Context, t *tick) error {
 
 func (e *Engine) alertCrossing(ctx context.Context, t *tick, policyID string, days int) error {
 	ahead := time.Duration(days) * 24 * time.Hour
-	rows, err := due(ctx, t, certificates, certctl.CertificateFilter{
+	var rows []*certctl.Certificate
+	f := certctl.CertificateFilter{
 		RenewalPolicyIDs: []string{policyID}, ExpiresAfter: t.since.Add(ahead), ExpiresBefore: t.now.Add(ahead),
 		Statuses: []string{string(certctl.CertificateActive), string(certctl.CertificateExpiring), string(certctl.CertificateRenewalInProgress), string(certctl.CertificateExpired)},
-	}, "expiresAt")
+	}
+	err := e.store.View(ctx, func(ctx context.Context, r certctl.Reader) (err error) {
+		rows, err = all(ctx, r.Certificates(), f) // all of them: the next tick looks at later ones alone
+		return err
+	})
 	if err != nil || len(rows) == 0 {
 		return err
 	}

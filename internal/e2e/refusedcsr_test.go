@@ -122,7 +122,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 			}
 			for _, transfer := range []string{"Expect:", "Transfer-Encoding: chunked"} {
 				answer := filepath.Join(t.TempDir(), "answer")
-				code := must(t, "curl", "-sS", "--noproxy", "*", "--cacert", d.ready["ca_file"], "-o", answer, "-w", "%{http_code}", "-H", "Content-Type: application/json", "-H", transfer,
+				code := must(t, "curl", "--http1.1", "-sS", "--noproxy", "*", "--cacert", d.ready["ca_file"], "-o", answer, "-w", "%{http_code}", "-H", "Content-Type: application/json", "-H", transfer,
 					"-H", "Authorization: Bearer "+string(bytes.TrimSpace(admin)), "--data-binary", "@"+file(t, "body.json", string(text)), d.ready["server_url"]+"/api/v1/certificates")
 				problem, err := os.ReadFile(answer)
 				var p struct{ Type, Title, Detail string }

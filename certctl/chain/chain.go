@@ -81,10 +81,14 @@ func Sort(certs []*x509.Certificate) (*Bundle, error) {
 	if len(certs) == 0 {
 		return nil, ErrNoCertificate
 	}
+	if len(certs) > MaxCertificates {
+		return nil, fmt.Errorf("a bundle of more than %d certificates is refused", MaxCertificates)
+	}
+	s := &search{left: maxSignatures}
 	var leaf *x509.Certificate
 	for _, c := range certs {
-		if signsNone(c, certs) {
-			if leaf != nil {
+		if s.signsNone(c, certs) {
+			if leaf != nil && s.left > 0 {
 				return nil, fmt.Errorf("the bundle has two leaves: %q and %q", leaf.Subject, c.Subject)
 			}
 			leaf = c
@@ -95,31 +99,51 @@ func Sort(certs []*x509.Certificate) (*Bundle, error) {
 	}
 	out, rest := []*x509.Certificate{leaf}, without(certs, leaf)
 	for len(rest) > 0 {
-		next := issuerOf(out[len(out)-1], rest)
-		if next == nil {
+		next := s.issuerOf(out[len(out)-1], rest)
+		switch {
+		case next != nil:
+			out, rest = append(out, next), without(rest, next)
+		case s.left == 0:
+			return nil, errors.New("the bundle is refused: too many of its certificates have the same name")
+		default:
 			return nil, fmt.Errorf("%q does not belong to the chain of %q", rest[0].Subject, leaf.Subject)
 		}
-		out, rest = append(out, next), without(rest, next)
 	}
 	return &Bundle{out}, nil
 }
 
-func signsNone(c *x509.Certificate, all []*x509.Certificate) bool {
+// maxSignatures bounds the checks of one search: two for each certificate of
+// the longest honest chain, and some. Certificates that all bear one name would
+// otherwise cost the square of their number.
+const maxSignatures = 3 * MaxCertificates
+
+// search looks for issuers while signature checks are left.
+type search struct{ left int }
+
+// issued reports whether ca signed c. Names and key identifiers (RFC 5280
+// section 4.2.1.1) are compared first: they cost nothing.
+func (s *search) issued(ca, c *x509.Certificate) bool {
+	if !bytes.Equal(ca.RawSubject, c.RawIssuer) ||
+		len(ca.SubjectKeyId) > 0 && len(c.AuthorityKeyId) > 0 && !bytes.Equal(ca.SubjectKeyId, c.AuthorityKeyId) ||
+		s.left == 0 {
+		return false
+	}
+	s.left--
+	return c.CheckSignatureFrom(ca) == nil
+}
+
+func (s *search) signsNone(c *x509.Certificate, all []*x509.Certificate) bool {
 	for _, other := range all {
-		if !other.Equal(c) && issued(c, other) {
+		if !other.Equal(c) && s.issued(c, other) {
 			return false
 		}
 	}
 	return true
 }
 
-func issued(ca, c *x509.Certificate) bool {
-	return bytes.Equal(ca.RawSubject, c.RawIssuer) && c.CheckSignatureFrom(ca) == nil
-}
-
-func issuerOf(c *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
+func (s *search) issuerOf(c *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
 	for _, ca := range among {
-		if !ca.Equal(c) && issued(ca, c) {
+		if !ca.Equal(c) && s.issued(ca, c) {
 			return ca
 		}
 	}
@@ -139,9 +163,10 @@ func without(certs []*x509.Certificate, c *x509.Certificate) []*x509.Certificate
 // Build finds the issuers of a leaf among candidates, up to a self-signed one,
 // which is included, or as far as they reach.
 func Build(leaf *x509.Certificate, candidates []*x509.Certificate) []*x509.Certificate {
+	s := &search{left: maxSignatures}
 	var out []*x509.Certificate
 	for c := leaf; len(out) < MaxCertificates; {
-		next := issuerOf(c, without(candidates, c))
+		next := s.issuerOf(c, without(candidates, c))
 		if next == nil || contains(out, next) {
 			break
 		}
@@ -156,7 +181,9 @@ func contains(certs []*x509.Certificate, c *x509.Certificate) bool {
 }
 
 // SelfSigned reports whether a certificate names and signs itself.
-func SelfSigned(c *x509.Certificate) bool { return issued(c, c) }
+func SelfSigned(c *x509.Certificate) bool {
+	return (&search{left: 1}).issued(c, c)
+}
 
 // Match reports whether a certificate is for a key.
 func Match(c *x509.Certificate, key crypto.Signer) bool {

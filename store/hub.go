@@ -55,12 +55,24 @@ func (h *hub) watch(ctx context.Context, topics []string) (<-chan struct{}, erro
 	return w.c, nil
 }
 
-// nudge wakes the watchers of topics; nil wakes them all.
+// nudge wakes the watchers of topics.
 func (h *hub) nudge(topics map[string]struct{}) {
+	if len(topics) == 0 {
+		return
+	}
+	h.wake(func(w *watcher) bool {
+		return slices.ContainsFunc(w.topics, func(t string) bool { _, ok := topics[t]; return ok })
+	})
+}
+
+// wakeAll is for when something may have been missed.
+func (h *hub) wakeAll() { h.wake(func(*watcher) bool { return true }) }
+
+func (h *hub) wake(concerned func(*watcher) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.watchers {
-		if topics != nil && !slices.ContainsFunc(w.topics, func(t string) bool { _, ok := topics[t]; return ok }) {
+		if !concerned(w) {
 			continue
 		}
 		select {
@@ -118,7 +130,7 @@ func (h *hub) hear(ctx context.Context, connected func()) error {
 		return err
 	}
 	connected()
-	h.nudge(nil) // for what was missed
+	h.wakeAll()
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {

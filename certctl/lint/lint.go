@@ -19,6 +19,7 @@ import (
 type Error struct {
 	What     string   // "certificate", "CRL", "OCSP response"
 	Findings []string // names of lints, with their details, at level error or fatal
+	Warnings []string // the same at level warning; alone they are no error
 }
 
 func (e *Error) Error() string {
@@ -80,10 +81,15 @@ func judge(what string, results *zlint.ResultSet) error {
 	}
 	e := &Error{What: what}
 	for name, r := range results.Results {
-		if r.Status >= lint.Error {
-			e.Findings = append(e.Findings, strings.TrimSuffix(name+": "+r.Details, ": "))
+		text := strings.TrimSuffix(name+": "+r.Details, ": ")
+		switch {
+		case r.Status >= lint.Error:
+			e.Findings = append(e.Findings, text)
+		case r.Status == lint.Warn:
+			e.Warnings = append(e.Warnings, text)
 		}
 	}
 	slices.Sort(e.Findings)
+	slices.Sort(e.Warnings)
 	return e
 }

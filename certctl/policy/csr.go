@@ -100,9 +100,19 @@ func checkSubject(r Request, names Names, csr *x509.CertificateRequest) []string
 		if a.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 3}) && (value == r.CommonName || names.Has(value)) {
 			continue
 		}
-		out = append(out, fmt.Sprintf("its subject says %s=%.80q, which was not requested", a.Type, value))
+		out = append(out, fmt.Sprintf("its subject says %s=%.80q, which was not requested", attributeName(a.Type), value))
 	}
 	return out
+}
+
+// attributeName is the short name of a subject attribute (RFC 4514 section 3).
+func attributeName(oid asn1.ObjectIdentifier) string {
+	if name := map[string]string{
+		"2.5.4.3": "CN", "2.5.4.5": "serialNumber", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.10": "O", "2.5.4.11": "OU", "1.2.840.113549.1.9.1": "emailAddress",
+	}[oid.String()]; name != "" {
+		return name
+	}
+	return oid.String()
 }
 
 func checkNames(names Names, csr *x509.CertificateRequest) []string {
@@ -143,7 +153,9 @@ func checkExtensions(p *certctl.Profile, csr *x509.CertificateRequest) []string 
 	var out []string
 	for _, e := range csr.Extensions {
 		switch {
-		case e.Id.Equal(oidSAN), e.Id.Equal(oidSubjectKeyID):
+		case e.Id.Equal(oidSubjectKeyID):
+		case e.Id.Equal(oidSAN):
+			out = append(out, checkSAN(e.Value)...)
 		case e.Id.Equal(oidBasicConstraints):
 			var bc struct {
 				IsCA    bool `asn1:"optional"`
@@ -161,6 +173,30 @@ func checkExtensions(p *certctl.Profile, csr *x509.CertificateRequest) []string 
 			out = append(out, checkEKU(p, e.Value)...)
 		default:
 			out = append(out, fmt.Sprintf("it asks for the extension %s, which is not allowed in a CSR here", e.Id))
+		}
+	}
+	return out
+}
+
+// generalNames are the kinds of names of RFC 5280 section 4.2.1.6, by their tag.
+var generalNames = [...]string{
+	"otherName", "rfc822Name", "dNSName", "x400Address", "directoryName", "ediPartyName", "uniformResourceIdentifier", "iPAddress", "registeredID",
+}
+
+// checkSAN refuses kinds of names that crypto/x509 passes over in silence, such
+// as the user principal name (an otherName) that logs on to Windows.
+func checkSAN(der []byte) []string {
+	var names []asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &names); err != nil || len(rest) > 0 {
+		return []string{"its subject alternative name cannot be read"}
+	}
+	var out []string
+	for _, n := range names {
+		switch {
+		case n.Class != asn1.ClassContextSpecific || n.Tag >= len(generalNames):
+			out = append(out, "it asks for a name of no known kind")
+		case n.Tag != 1 && n.Tag != 2 && n.Tag != 6 && n.Tag != 7:
+			out = append(out, fmt.Sprintf("it asks for a name of kind %s, which was not requested", generalNames[n.Tag]))
 		}
 	}
 	return out

@@ -40,7 +40,11 @@ func CheckRequest(p *certctl.Profile, r Request) error {
 func checkPatterns(p *certctl.Profile, names Names) []certctl.Problem {
 	var problems []certctl.Problem
 	if len(p.RequiredSANPatterns) > 0 {
-		for _, name := range slices.Concat(names.DNS, names.IPs, names.Emails) {
+		held := slices.Concat(names.DNS, names.IPs, names.Emails)
+		if p.SPIFFEURIPattern == "" { // else URIs have a pattern of their own
+			held = append(held, names.URIs...)
+		}
+		for _, name := range held {
 			if !slices.ContainsFunc(p.RequiredSANPatterns, func(pattern string) bool { return matches(pattern, name) }) {
 				problems = append(problems, certctl.Problem{Field: "sans", Message: fmt.Sprintf("%s matches none of the name patterns of profile %s", name, p.ID)})
 			}
@@ -56,7 +60,14 @@ func checkPatterns(p *certctl.Profile, names Names) []certctl.Problem {
 	return problems
 }
 
-func anchored(pattern string) (*regexp.Regexp, error) { return regexp.Compile("^(?:" + pattern + ")$") }
+// anchored compiles a pattern that has to match the whole.
+func anchored(pattern string) (*regexp.Regexp, error) {
+	// By itself first: "a)|(?:b" would step out of the anchors.
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, err
+	}
+	return regexp.Compile("^(?:" + pattern + ")$")
+}
 
 func matches(pattern, s string) bool {
 	re, err := anchored(pattern)

@@ -93,6 +93,8 @@ func translateSQLite(e *sqlite.Error, entity string, o op) error {
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return &retryable{e}
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("the SQLite database is damaged; restore it from a backup: %w", e)
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY:
 		return fmt.Errorf("%w: the database file cannot be used: %w", certctl.ErrUnavailable, e)
 	default:

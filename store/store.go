@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
@@ -117,6 +118,14 @@ func (s *Store) openSQLite(o Options) error {
 	path := strings.TrimPrefix(o.DSN, "sqlite:")
 	if path == "" || strings.ContainsAny(path, "?#") {
 		return fmt.Errorf("store: %q is no path for a SQLite database", path)
+	}
+	// Only its owner reads a database; SQLite gives -wal and -shm the same mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: the database file cannot be opened: %w", certctl.ErrUnavailable, err)
+	}
+	if err := f.Close(); err != nil {
+		return err
 	}
 	// Pragmas go into the DSN so that every pooled connection has them.
 	// _txlock=immediate: a transaction that reads and then writes would

@@ -95,7 +95,7 @@ type Work struct {
 // CSRSubmission answers work of kind csr.
 type CSRSubmission struct {
 	Fence  int64  `json:"fence"`
-	CSRPEM string `json:"csr_pem" maxLength:"65536"`
+	CSRPEM string `json:"csr_pem" doc:"At most 65536 octets"`
 }
 
 // Outcomes of a deployment, as in package target.

@@ -58,7 +58,7 @@ type CertificateRequest struct {
 	TTLSeconds           int64             `json:"ttl_seconds,omitempty" minimum:"0" maximum:"3153600000"`
 	TargetIDs            []string          `json:"target_ids,omitempty" maxItems:"100" doc:"Bound at once"`
 	Tags                 map[string]string `json:"tags,omitempty"`
-	CSRPEM               string            `json:"csr_pem,omitempty" maxLength:"65536" doc:"When the key exists already; not together with target_ids, whose agent makes the key"`
+	CSRPEM               string            `json:"csr_pem,omitempty" doc:"At most 65536 octets; when the key exists already; not together with target_ids, whose agent makes the key"`
 }
 
 // CertificateUpdate changes the fields that are present. Names, issuer and
@@ -157,7 +157,7 @@ type DeploymentTarget struct {
 // RenewRequest asks for a new version now.
 type RenewRequest struct {
 	Force  bool   `json:"force,omitempty" doc:"Also when a job is live that waits: it is cancelled first"`
-	CSRPEM string `json:"csr_pem,omitempty" maxLength:"65536" doc:"For certificates without a target"`
+	CSRPEM string `json:"csr_pem,omitempty" doc:"At most 65536 octets; for certificates without a target"`
 }
 
 // RenewResponse tells the job that renews.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/certctl/certctl/certctl/client"
 	"github.com/urfave/cli/v2"
@@ -21,7 +22,7 @@ type noun[T any] struct {
 
 func (n noun[T]) listCommand(s *session) *cli.Command {
 	return &cli.Command{
-		Name: "list", Aliases: []string{"ls"}, Usage: "list " + n.what + "s", Flags: append(append([]cli.Flag{}, listFlags...), n.filters...),
+		Name: "list", Aliases: []string{"ls"}, Usage: "list " + plural(n.what), Flags: append(append([]cli.Flag{}, listFlags...), n.filters...),
 		Action: func(c *cli.Context) error {
 			if err := none(c); err != nil {
 				return err
@@ -60,6 +61,13 @@ func (n noun[T]) getCommand(s *session) *cli.Command {
 			return showOne(s, c, n.id, row)
 		},
 	}
+}
+
+func plural(what string) string {
+	if stem, ok := strings.CutSuffix(what, "y"); ok && !strings.HasSuffix(stem, "e") {
+		return stem + "ies"
+	}
+	return what + "s"
 }
 
 // create makes the verb that sends a new R, from --file and from flags.

@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/chain"
+	"github.com/certctl/certctl/certctl/keys"
 	"github.com/certctl/certctl/certctl/policy"
 )
 
@@ -173,8 +176,12 @@ func (e *Engine) SubmitCSR(ctx context.Context, agentID, jobID string, fence int
 		if err != nil {
 			return err
 		}
-		if _, err := policy.CheckCSR(refs.profile, refs.request(c), []byte(csrPEM)); err != nil {
+		csr, err := policy.CheckCSR(refs.profile, refs.request(c), []byte(csrPEM))
+		if err != nil {
 			return err
+		}
+		if have := keys.AlgorithmOf(csr.PublicKey); !strings.EqualFold(string(have), c.KeyAlgorithm) {
+			return certctl.Invalid("CSR", certctl.Problem{Field: "csr_pem", Message: fmt.Sprintf("its key is %s; the certificate wants %s", have, c.KeyAlgorithm)})
 		}
 		if err := j.Become(certctl.JobPending); err != nil {
 			return err

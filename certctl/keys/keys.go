@@ -78,6 +78,19 @@ func Describe(pub crypto.PublicKey) (algorithm string, bits int) {
 	}
 }
 
+// AlgorithmOf names the algorithm of a public key as Algorithms does, or as
+// "RSA-1024" where it is none of them.
+func AlgorithmOf(pub crypto.PublicKey) Algorithm {
+	switch name, bits := Describe(pub); name {
+	case "RSA":
+		return Algorithm(fmt.Sprintf("RSA-%d", bits))
+	case "ECDSA":
+		return Algorithm(fmt.Sprintf("ECDSA-P%d", bits))
+	default:
+		return Algorithm(name)
+	}
+}
+
 // SameKey reports whether two public keys are one.
 func SameKey(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })

@@ -33,6 +33,9 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || !keys.SameKey(back.Public(), key.Public()) {
 			t.Errorf("%s: %v", a, err)
 		}
+		if got := keys.AlgorithmOf(key.Public()); got != a {
+			t.Errorf("%s is called %s", a, got)
+		}
 		if name, bits := keys.Describe(key.Public()); !strings.HasPrefix(string(a), name) || bits < 256 {
 			t.Errorf("%s: %s %d", a, name, bits)
 		}

@@ -68,6 +68,37 @@ func (f *folder) refuseForeign() error {
 	return nil
 }
 
+// has reports whether a file is in the folder.
+func (f *folder) has(name string) bool {
+	_, err := os.Stat(f.path(name))
+	return err == nil
+}
+
+// What the folder's "database" file says, once a server has run with it.
+const (
+	databaseSQLite   = "sqlite\n"
+	databasePostgres = "postgres\n"
+)
+
+// sameDatabase refuses a folder whose database is elsewhere now: its keys and
+// certificates belong to the one that it was used with.
+func (f *folder) sameDatabase(postgres bool) error {
+	have, err := os.ReadFile(f.path("database"))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case postgres && string(have) == databaseSQLite:
+		return fmt.Errorf("the data folder %s was used with SQLite, and CERTCTL_DATABASE_URL is set now; choose another folder with --data-dir", f.dir)
+	case !postgres && string(have) == databasePostgres:
+		return fmt.Errorf("the data folder %s was used with Postgres; set CERTCTL_DATABASE_URL, or choose another folder with --data-dir", f.dir)
+	case !postgres && !f.has("certctl.db"):
+		return fmt.Errorf("%s is missing; restore it from a backup, or choose another folder with --data-dir", f.path("certctl.db"))
+	}
+	return nil
+}
+
 // Close gives the folder back.
 func (f *folder) Close() {
 	if f.lock != nil {

@@ -70,6 +70,9 @@ func open(c *cli.Context) (_ *instance, err error) {
 	if o.Sealer, err = in.sealer(c); err != nil {
 		return nil, err
 	}
+	if err := in.folder.sameDatabase(c.String("database-url") != ""); err != nil {
+		return nil, err
+	}
 	dsn := c.String("database-url")
 	if dsn == "" {
 		dsn = "sqlite:" + in.folder.path("certctl.db")
@@ -122,6 +125,9 @@ func (in *instance) sealer(c *cli.Context) (*secret.Sealer, error) {
 			return nil, errors.New("with Postgres, set CERTCTL_CONFIG_ENCRYPTION_KEY (or --encryption-key-file): it seals secrets in the database, and all servers share it; make one with: openssl rand -hex 32")
 		}
 		path = in.folder.path("encryption.key")
+		if in.folder.has("certctl.db") && !in.folder.has("encryption.key") {
+			return nil, fmt.Errorf("%s is missing, and secrets in the database were sealed with it; restore it from a backup", path)
+		}
 	}
 	key, err := secret.LoadOrCreateKeyFile(path)
 	if err != nil {
@@ -192,6 +198,13 @@ func (in *instance) publish(ctx context.Context) error {
 		return err
 	}
 	if err := writeFile(in.folder.path("ca.pem"), []byte(ca), 0o644); err != nil {
+		return err
+	}
+	kind := databaseSQLite
+	if !in.folder.has("certctl.db") {
+		kind = databasePostgres
+	}
+	if err := writeFile(in.folder.path("database"), []byte(kind), 0o644); err != nil {
 		return err
 	}
 	return writeFile(in.folder.path("server.url"), []byte(in.server.URL()+"\n"), 0o644)

@@ -42,6 +42,9 @@ func (s *service) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fai
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody))
 	if err != nil {
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			// A client that does not listen while it sends gets to hear the reason;
+			// the server's own time limit for a request holds here, too.
+			_, _ = io.CopyN(io.Discard, r.Body, dropped)
 			return nil, problem(http.StatusRequestEntityTooLarge, api.CodeTooLarge,
 				"the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
 		}
@@ -60,6 +63,9 @@ func (s *service) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *fai
 	}
 	return content, checkJSON(content)
 }
+
+// dropped is how much of a body that is too large is still read.
+const dropped = 8 << 20
 
 // checkQuery refuses a parameter that is there twice, of which one would be
 // dropped silently, and text that no database stores.

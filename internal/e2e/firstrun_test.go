@@ -85,6 +85,9 @@ func TestFirstRun(t *testing.T) {
 	must(t, "certutil", "-A", "-d", "sql:"+nss, "-n", "root", "-t", "CT,C,C", "-i", ca)
 	must(t, "certutil", "-A", "-d", "sql:"+nss, "-n", "leaf", "-t", ",,", "-i", leaf)
 	must(t, "certutil", "-V", "-u", "V", "-d", "sql:"+nss, "-n", "leaf")
+	if out := must(t, "vfychain", "-d", "sql:"+nss, "-pp", "-u", "1", "-a", leaf); !strings.Contains(out, "Chain is good") {
+		t.Errorf("NSS: %s", out)
+	}
 
 	info, err := os.Stat(d.ready["admin_key_file"])
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -182,8 +185,12 @@ func TestRevocationIsSeenOutside(t *testing.T) {
 	}
 	begun := time.Now()
 	d.mustCLI("certs", "revoke", "mc-demo", "--reason", "keyCompromise")
+	revoked := time.Now()
 	if out := ask("-cert", leaf); !strings.Contains(out, "leaf.pem: revoked") || !strings.Contains(out, "Reason: keyCompromise") {
 		t.Errorf("POST: %s", out)
+	}
+	if took := time.Since(revoked); took > time.Second {
+		t.Errorf("OCSP told it after %s", took)
 	}
 	if out := ask("-serial", "0x4711"); !strings.Contains(out, "0x4711: unknown") {
 		t.Errorf("a serial that was never issued: %s", out)
@@ -202,7 +209,7 @@ func TestRevocationIsSeenOutside(t *testing.T) {
 	path := strings.TrimSpace(must(t, "openssl", "base64", "-A", "-in", request))
 	path = strings.NewReplacer("/", "%2F", "+", "%2B", "=", "%3D").Replace(path)
 	must(t, "curl", "-sS", "--noproxy", "*", "-o", response, base+"ocsp/iss-local/"+path)
-	if out := must(t, "openssl", "ocsp", "-issuer", ca, "-cert", leaf, "-CAfile", ca, "-respin", response); !strings.Contains(out, "leaf.pem: revoked") {
+	if out := must(t, "openssl", "ocsp", "-issuer", ca, "-cert", leaf, "-CAfile", ca, "-respin", response); !strings.Contains(out, "leaf.pem: revoked") || !strings.Contains(out, "Reason: keyCompromise") {
 		t.Errorf("GET: %s", out)
 	}
 	must(t, "curl", "-sS", "--noproxy", "*", "-o", response, base+"ocsp/iss-local/"+serial)

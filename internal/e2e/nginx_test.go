@@ -16,6 +16,8 @@ import (
 type fleet struct {
 	dev
 	agentID  string
+	agentDir string
+	agent    *process
 	nginx    *peer.NginxServer
 	database *peer.PostgresServer
 }
@@ -30,14 +32,21 @@ func newFleet(t *testing.T) *fleet {
 	env := []string{"CERTCTL_DATABASE_URL=" + db.DSN("postgres"), "CERTCTL_CONFIG_ENCRYPTION_KEY=" + encryptionKey}
 	f.process = launch(t, env, "certctl-server", "--data-dir", f.dir, "--listen", f.addrs[0], "--pki-listen", f.addrs[1], "--log-format", "text")
 	until(t, "the server answers", 60*time.Second, func() bool { _, err := f.cli("status"); return err == nil })
+	f.agentDir = filepath.Join(t.TempDir(), "agent")
 	_, token := f.token("web1")
-	launch(t, nil, "certctl-agent", "--server", "https://"+f.addrs[0], "--ca-file", f.path("ca.pem"), "--data-dir", filepath.Join(t.TempDir(), "agent"), "--join-token-file", file(t, "token", token+"\n"))
+	f.startAgent("--join-token-file", file(t, "token", token+"\n"))
 	until(t, "the agent has joined", 30*time.Second, func() bool {
 		f.agentID = strings.TrimSpace(f.mustCLI("agents", "list", "-o", "name"))
 		return f.agentID != ""
 	})
 	f.nginx = peer.Nginx(t)
 	return f
+}
+
+// startAgent starts the agent, who has joined before or does so now.
+func (f *fleet) startAgent(more ...string) {
+	f.t.Helper()
+	f.agent = launch(f.t, nil, "certctl-agent", append([]string{"--server", "https://" + f.addrs[0], "--ca-file", f.path("ca.pem"), "--data-dir", f.agentDir}, more...)...)
 }
 
 // live is the bytes of what nginx serves from.

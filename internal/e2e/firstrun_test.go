@@ -21,6 +21,7 @@ import (
 // certificate is what the tests read of one.
 type certificate struct {
 	ID         string `json:"id"`
+	Name       string `json:"name"`
 	Status     string `json:"status"`
 	Generation int    `json:"generation"`
 	Serial     string `json:"serial_number"`

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	mrand "math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +67,50 @@ func TestKilledInTheMiddle(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	d.audit(rounds)
+	d.start()
+	d.everySerial("good")
+	for _, c := range d.certificates() {
+		if strings.HasPrefix(c.Name, "r") {
+			d.mustCLI("certs", "revoke", c.ID, "--reason", "superseded")
+		}
+	}
+	d.everySerial("revoked")
+}
+
+func (d *dev) certificates() (all []certificate) {
+	d.t.Helper()
+	d.object(&all, "certs", "list", "--limit", "0")
+	return all
+}
+
+// everySerial asks the responder for the serials of all versions that were
+// requested while the server was killed.
+func (d *dev) everySerial(want string) {
+	t := d.t
+	t.Helper()
+	ca := d.path("ca.pem")
+	asked := 0
+	for _, c := range d.certificates() {
+		if !strings.HasPrefix(c.Name, "r") {
+			continue
+		}
+		var versions []certificate
+		d.object(&versions, "certs", "versions", c.ID, "--limit", "0")
+		args := []string{"ocsp", "-issuer", ca, "-CAfile", ca, "-url", d.ready["pki_url"] + "/.well-known/pki/ocsp/iss-local"}
+		for _, v := range versions {
+			args = append(args, "-serial", "0x"+v.Serial)
+		}
+		out := must(t, "openssl", args...)
+		for _, v := range versions {
+			asked++
+			if !strings.Contains(out, "0x"+v.Serial+": "+want) {
+				t.Errorf("%s, serial %s, should be %s: %s", c.ID, v.Serial, want, out)
+			}
+		}
+	}
+	if asked == 0 {
+		t.Error("no certificate was issued between the kills")
+	}
 }
 
 // audit compares the orders, which were written before the CA signed, with what

@@ -45,6 +45,7 @@ var rooms = []room{
 	{"internal/peer/...", leaves},
 	{"internal/flagdoctest", nil},
 	{"internal/e2e", nil},
+	{"internal/docs", nil},
 	{"certctl/certctltest/...", public},
 	{"store/storetest/...", with(leaves, "certctl", "store", "migrations", "revocation", "internal/peer")},
 	{"issuer/issuertest/...", with(leaves, "issuer", "revocation")},

@@ -28,9 +28,14 @@ func (e *Error) Error() string {
 
 var sources = lint.SourceList{lint.RFC3279, lint.RFC5280, lint.RFC5480, lint.RFC5891, lint.RFC6960, lint.RFC8813}
 
+// exempt are rules of these sources that do not fit: a SPIFFE trust domain need
+// not be a fully qualified domain name (SPIFFE-ID section 2.1), as RFC 5280
+// section 4.2.1.6 wants the host of a URI to be.
+var exempt = []string{"e_ext_san_uri_host_not_fqdn_or_ip"}
+
 // registry is zlint's own, filtered once: filtering takes longer than linting.
 var registry = sync.OnceValues(func() (lint.Registry, error) {
-	return lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: sources})
+	return lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: sources, ExcludeNames: exempt})
 })
 
 // Certificate judges a DER certificate, whatever its signature.

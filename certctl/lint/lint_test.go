@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,7 @@ func TestCertificate(t *testing.T) {
 		want   string
 	}{
 		"good":                {func(*x509.Certificate) {}, ""},
+		"trust domain":        {func(c *x509.Certificate) { c.URIs = []*url.URL{{Scheme: "spiffe", Host: "corp", Path: "/web"}} }, ""},
 		"long common name":    {func(c *x509.Certificate) { c.Subject.CommonName = strings.Repeat("x", 65) }, "e_subject_common_name_max_length"},
 		"certSign without CA": {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, "e_ext_key_usage_cert_sign_without_ca"},
 		"no subject, SAN not critical": {func(c *x509.Certificate) {

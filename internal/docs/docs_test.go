@@ -46,7 +46,7 @@ func read(t *testing.T, name string) string {
 }
 
 var (
-	fence   = regexp.MustCompile("(?ms)^```.*?^```")
+	fence   = regexp.MustCompile("(?m:^)```(?s:.*?)\n```")
 	inline  = regexp.MustCompile("`[^`\n]*`")
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -9,8 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"slices"
 	"time"
 
@@ -49,7 +48,8 @@ func (ca *CA) Issue(ctx context.Context, req *issuer.Request) (*issuer.Issued, e
 	if err != nil {
 		return nil, err
 	}
-	if err := ca.lint.check(t, req.CSR.PublicKey); err != nil {
+	linted, err := ca.lint.check(t, req.CSR.PublicKey, ca.now())
+	if err != nil {
 		return nil, issuer.Refusedf("local CA: %w", err)
 	}
 	der, err := sign(t, ca.cert, req.CSR.PublicKey, ca.key)
@@ -59,6 +59,9 @@ func (ca *CA) Issue(ctx context.Context, req *issuer.Request) (*issuer.Issued, e
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, issuer.Refusedf("local CA: %w", err)
+	}
+	if !bytes.Equal(leaf.RawTBSCertificate, linted) {
+		return nil, issuer.Refusedf("local CA: what was signed is not what was linted; this is a defect, and the certificate is withheld")
 	}
 	return &issuer.Issued{Leaf: leaf, Chain: ca.chain()}, nil
 }
@@ -89,7 +92,6 @@ func (ca *CA) chain() []*x509.Certificate {
 func (ca *CA) template(req *issuer.Request) (*x509.Certificate, error) {
 	t := &x509.Certificate{
 		SerialNumber: req.Serial, Subject: pkix.Name{CommonName: req.CommonName}, BasicConstraintsValid: true,
-		DNSNames: req.DNSNames, EmailAddresses: req.Emails,
 	}
 	if t.SerialNumber == nil {
 		t.SerialNumber = issuer.NewSerial()
@@ -97,22 +99,8 @@ func (ca *CA) template(req *issuer.Request) (*x509.Certificate, error) {
 	if t.SerialNumber.Sign() <= 0 || t.SerialNumber.BitLen() > 159 {
 		return nil, issuer.Refusedf("local CA: the serial number is not a positive number of at most 20 octets")
 	}
-	for _, s := range req.IPs {
-		ip, err := netip.ParseAddr(s)
-		if err != nil {
-			return nil, issuer.Refusedf("local CA: %.60q is no IP address", s)
-		}
-		t.IPAddresses = append(t.IPAddresses, ip.Unmap().AsSlice())
-	}
-	for _, s := range req.URIs {
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme == "" {
-			return nil, issuer.Refusedf("local CA: %.60q is no absolute URI", s)
-		}
-		t.URIs = append(t.URIs, u)
-	}
-	if len(t.DNSNames)+len(t.EmailAddresses)+len(t.IPAddresses)+len(t.URIs) == 0 {
-		return nil, issuer.Refusedf("local CA: a certificate needs a name: there are no SANs")
+	if err := names(t, req); err != nil {
+		return nil, err
 	}
 	if err := ca.validity(t, req); err != nil {
 		return nil, err

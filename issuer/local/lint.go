@@ -4,11 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"time"
 
 	"github.com/certctl/certctl/certctl/keys"
 	"github.com/certctl/certctl/certctl/lint"
@@ -22,7 +24,7 @@ type linter struct {
 }
 
 func newLinter(ca *x509.Certificate, caKey crypto.Signer) (*linter, error) {
-	key, err := keys.Generate(kindOf(caKey.Public()))
+	key, err := likeIt(caKey.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -31,29 +33,45 @@ func newLinter(ca *x509.Certificate, caKey crypto.Signer) (*linter, error) {
 	return &linter{&parent, key}, nil
 }
 
-// kindOf is the algorithm of a key, with the shortest RSA key: its length says
-// nothing about what is signed.
-func kindOf(pub crypto.PublicKey) keys.Algorithm {
+// likeIt makes a key of the same kind, so that the signature algorithm in what
+// is linted is the CA's own. The length of an RSA key makes no difference to it.
+func likeIt(pub crypto.PublicKey) (crypto.Signer, error) {
 	switch k := pub.(type) {
-	case *rsa.PublicKey:
-		return keys.RSA2048
-	case ed25519.PublicKey:
-		return keys.Ed25519
 	case *ecdsa.PublicKey:
-		if k.Curve.Params().BitSize > 256 {
-			return keys.ECDSAP384
-		}
+		return ecdsa.GenerateKey(k.Curve, rand.Reader)
+	case *rsa.PublicKey:
+		return keys.Generate(keys.RSA2048)
+	case ed25519.PublicKey:
+		return keys.Generate(keys.Ed25519)
+	default:
+		return nil, fmt.Errorf("local CA: a CA key of type %T is not supported; use RSA, ECDSA or Ed25519", pub)
 	}
-	return keys.ECDSAP256
 }
 
-// check lints a certificate before it is signed.
-func (l *linter) check(t *x509.Certificate, pub crypto.PublicKey) error {
+// check lints a certificate before it is signed, and has it verified below the
+// CA, whose own constraints (names, usages, path length: RFC 5280 section 6.1)
+// it might break. It returns the octets that are to be signed.
+func (l *linter) check(t *x509.Certificate, pub crypto.PublicKey, now time.Time) ([]byte, error) {
 	der, err := x509.CreateCertificate(nil, t, l.parent, pub, l.key)
 	if err != nil {
-		return fmt.Errorf("the certificate cannot be built: %w", err)
+		return nil, fmt.Errorf("the certificate cannot be built: %w", err)
 	}
-	return lint.Certificate(der)
+	if err := lint.Certificate(der); err != nil {
+		return nil, err
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate cannot be read: %w", err)
+	}
+	if now.Before(c.NotBefore) {
+		now = c.NotBefore // valid later is valid
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(l.parent)
+	if _, err := c.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: t.ExtKeyUsage}); err != nil {
+		return nil, fmt.Errorf("relying parties would refuse the certificate: %w", err)
+	}
+	return c.RawTBSCertificate, nil
 }
 
 // keyID is the subject key identifier by method (1) of RFC 5280 section 4.2.1.2:

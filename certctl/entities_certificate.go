@@ -71,6 +71,7 @@ type CertificateVersion struct {
 	CSRPEM        string    `bun:"csr_pem"`
 	IssuerState   []byte    `bun:"issuer_state"` // what the connector wants back at revocation
 	NoRevocation  bool      `bun:"no_revocation"`
+	CRLShard      int       `bun:"crl_shard"` // partition that its CRL pointer names; 0 for none
 	CreatedAt     time.Time `bun:"created_at"`
 }
 
@@ -131,6 +132,7 @@ type Order struct {
 	SANs         []string `bun:"sans,type:jsonb"`
 	EKUs         []string `bun:"ekus,type:jsonb"`
 	NoRevocation bool     `bun:"no_revocation"`
+	CRLShard     int      `bun:"crl_shard"` // frozen here, so that signing again makes the same certificate
 
 	IssuerState []byte    `bun:"issuer_state"` // the connector's own, such as an order URL
 	PollAt      time.Time `bun:"poll_at,nullzero"`

@@ -1,6 +1,9 @@
 package certctl
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Revocation is one revoked serial.
 type Revocation struct {
@@ -13,8 +16,15 @@ type Revocation struct {
 	Reason        int       `bun:"reason"` // RFC 5280 section 5.3.1
 	RevokedAt     time.Time `bun:"revoked_at"`
 	RevokedBy     string    `bun:"revoked_by"`
-	NotAfter      time.Time `bun:"not_after"` // of the certificate; it stays on CRLs until one CRL after this
-	Sequence      int64     `bun:"sequence"`  // rises with every revocation of one IssuerKeyID; the store assigns it
+	InvalidSince  time.Time `bun:"invalid_since,nullzero"` // invalidity date (RFC 5280 section 5.3.2), if known
+	// ReleasedAt is when a hold was lifted: the row is kept, for delta CRLs and
+	// the record, and the certificate is not revoked.
+	ReleasedAt time.Time `bun:"released_at,nullzero"`
+	NotAfter   time.Time `bun:"not_after"` // of the certificate; it stays on CRLs until one CRL after this
+	CRLShard   int       `bun:"crl_shard"` // of the certificate; 0 for none
+	// Sequence rises with every change of a status under one IssuerKeyID. The
+	// store assigns it on Insert, and on an Update of a row where it is 0.
+	Sequence int64 `bun:"sequence"`
 	// IssuerNotified is when an outside CA confirmed the revocation; set at
 	// once for issuers whose CRL we sign ourselves.
 	IssuerNotified time.Time `bun:"issuer_notified,nullzero"`
@@ -24,10 +34,15 @@ type Revocation struct {
 	Meta
 }
 
-// CRL is the newest CRL of one CA key.
+// CRL is the newest list of one scope: of a CA key, all of it or one shard; and
+// of each the delta.
 type CRL struct {
-	IssuerKeyID  string        `bun:"issuer_key_id,pk"`
+	ID           string        `bun:"id,pk"` // CRLID
+	IssuerKeyID  string        `bun:"issuer_key_id"`
 	IssuerID     string        `bun:"issuer_id"`
+	Shard        int           `bun:"crl_shard"` // 0: all certificates of the CA key
+	Delta        bool          `bun:"delta"`
+	BaseNumber   int64         `bun:"base_number"` // of a delta
 	DER          []byte        `bun:"crl_der"`
 	Number       int64         `bun:"crl_number"`
 	ThisUpdate   time.Time     `bun:"this_update"`
@@ -38,12 +53,27 @@ type CRL struct {
 	Sequence     int64         `bun:"sequence"` // Revocation.Sequence that it covers
 }
 
+// CRLID names a scope.
+func CRLID(issuerKeyID string, shard int, delta bool) string {
+	id := issuerKeyID
+	if shard > 0 {
+		id += "/" + strconv.Itoa(shard)
+	}
+	if delta {
+		id += "/delta"
+	}
+	return id
+}
+
 // CRLGeneration is one attempt to make a CRL.
 type CRLGeneration struct {
 	ID           string        `bun:"id,pk"`
 	IssuerKeyID  string        `bun:"issuer_key_id"`
 	IssuerID     string        `bun:"issuer_id"`
+	Shard        int           `bun:"crl_shard"`
+	Delta        bool          `bun:"delta"`
 	Number       int64         `bun:"crl_number"`
+	Sequence     int64         `bun:"sequence"` // that it covers
 	StartedAt    time.Time     `bun:"started_at"`
 	Duration     time.Duration `bun:"duration"`
 	RevokedCount int           `bun:"revoked_count"`
@@ -58,6 +88,7 @@ type Responder struct {
 	IssuerID    string    `bun:"issuer_id"`
 	CertPEM     string    `bun:"cert_pem"`
 	Serial      string    `bun:"cert_serial"`
+	CAPEM       string    `bun:"ca_pem"` // the CA certificate that it signs for
 	SealedKey   []byte    `bun:"sealed_key"`
 	KeyAlg      string    `bun:"key_alg"`
 	NotBefore   time.Time `bun:"not_before"`

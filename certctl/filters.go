@@ -65,15 +65,25 @@ type (
 		IssuerIDs, CertificateIDs []string
 		IssuerKeyID, Serial       string
 		RetryBefore               time.Time // not yet notified, and RetryAt is not later
+		Released                  *bool
 	}
 	AuditFilter struct {
 		Actors, Actions, ResourceTypes, ResourceIDs []string
 		Since, Until                                time.Time
 	}
-	ResponderFilter     struct{ IssuerIDs []string }
-	CRLFilter           struct{ IssuerIDs []string }
-	CRLGenerationFilter struct{ IssuerIDs []string }
-	IdempotencyFilter   struct{ ExpiresBefore time.Time }
+	ResponderFilter struct{ IssuerIDs []string }
+	CRLFilter       struct {
+		IssuerIDs  []string
+		WithoutDER bool // leave out what may be large
+	}
+	CRLGenerationFilter struct {
+		IssuerIDs        []string
+		IssuerKeyID      string
+		Shard            *int
+		Delta, Succeeded *bool
+		Since            time.Time // StartedAt
+	}
+	IdempotencyFilter struct{ ExpiresBefore time.Time }
 )
 
 // Page says which part of a list is wanted.

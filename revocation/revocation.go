@@ -108,10 +108,51 @@ type Source interface {
 	// answer for the key; any other error means that the status cannot be
 	// known now, and nothing may be signed.
 	Status(ctx context.Context, issuerKeyID string, serial *big.Int) (Status, error)
-	// Revoked yields each entry of a CRL with thisUpdate at, in no particular
-	// order, until yield fails. An entry is left out only after a CRL with a
-	// thisUpdate later than the certificate's expiry carried it.
-	Revoked(ctx context.Context, issuerKeyID string, at time.Time, yield func(serial *big.Int, s Status) error) error
+	// Revoked yields what a selection selects, each serial once, in any order,
+	// until yield fails. yield must not keep the serial, which may change after
+	// it returns.
+	Revoked(ctx context.Context, sel Selection, yield func(serial *big.Int, s Status) error) error
+}
+
+// Selection says which entries a CRL wants.
+type Selection struct {
+	IssuerKeyID string
+	// Shard is the partition (RFC 5280 section 5.2.5), 1, 2, …; 0 selects the
+	// certificates of every partition, and those of none.
+	Shard int
+	// At is the thisUpdate of the list. An entry is left out only after a list
+	// of the same Shard with a thisUpdate later than the certificate's expiry
+	// carried it.
+	At time.Time
+	// Delta selects what changed after position Since of the source's Feed, for
+	// a delta CRL: serials that are revoked, and Good ones that were on hold.
+	Delta bool
+	Since int64
+}
+
+// Feed is a Source that tells which statuses change, so that answers made from
+// it can be kept until they do.
+type Feed interface {
+	Source
+	// Changes yields the serials whose status changed after position since (0
+	// is the beginning), and returns the position up to which it did, which is
+	// never before since. A change that commits later has a later position.
+	// ErrAllChanged, with the position, when it cannot tell which.
+	Changes(ctx context.Context, issuerKeyID string, since int64, yield func(serial *big.Int) error) (int64, error)
+}
+
+// ErrAllChanged is returned by Feed.Changes when any status may have changed.
+var ErrAllChanged = errors.New("revocation: any status may have changed")
+
+// ShardOf chooses the partition of a new certificate, 1 to shards, by the random
+// bits of its serial; 0 when shards is 0. What it chose is kept with the
+// certificate, so that shards may change.
+func ShardOf(serial *big.Int, shards int) int {
+	if shards <= 0 {
+		return 0
+	}
+	low := new(big.Int).And(serial, big.NewInt(1<<31-1))
+	return 1 + int(low.Int64())%shards
 }
 
 // KeyID names a CA key: lower-case hex SHA-256 of its SubjectPublicKeyInfo.

@@ -19,11 +19,15 @@ var revocations = &entity[certctl.Revocation, certctl.RevocationFilter]{
 		if !f.RetryBefore.IsZero() {
 			q = q.Where("revocation.issuer_notified IS NULL")
 		}
+		q = isSet(q, "revocation.released_at", f.Released)
 		return before(q, "revocation.retry_at", f.RetryBefore)
 	},
-	// The counter's row makes the revocations of one CA wait for each other, so
-	// that a lower sequence never commits after a higher one was read.
 	before: func(ctx context.Context, t *tx, r *certctl.Revocation) error {
+		if r.Sequence != 0 {
+			return nil
+		}
+		// The counter's row makes the revocations of one CA wait for each other, so
+		// that a lower sequence never commits after a higher one was read.
 		err := t.db.NewRaw("INSERT INTO revocation_counters (issuer_key_id, sequence) VALUES (?, 1) "+
 			"ON CONFLICT (issuer_key_id) DO UPDATE SET sequence = revocation_counters.sequence + 1 RETURNING sequence", r.IssuerKeyID).
 			Scan(ctx, &r.Sequence)
@@ -32,12 +36,18 @@ var revocations = &entity[certctl.Revocation, certctl.RevocationFilter]{
 }
 
 var crls = &entity[certctl.CRL, certctl.CRLFilter]{
-	name: "CRL", alias: "crl", pk: "issuer_key_id",
-	id: func(c *certctl.CRL) string { return c.IssuerKeyID },
+	name: "CRL", alias: "crl", pk: "id",
+	id: func(c *certctl.CRL) string { return c.ID },
 	sorts: []sortBy[certctl.CRL]{
 		byTime("crl.this_update", func(c *certctl.CRL) time.Time { return c.ThisUpdate }, "thisUpdate", "this_update"),
 	},
-	where: func(q query, f certctl.CRLFilter) query { return anyOf(q, "crl.issuer_id", f.IssuerIDs) },
+	where: func(q query, f certctl.CRLFilter) query {
+		q = anyOf(q, "crl.issuer_id", f.IssuerIDs)
+		if f.WithoutDER {
+			q = q.ExcludeColumn("crl_der")
+		}
+		return q
+	},
 }
 
 var crlGenerations = &entity[certctl.CRLGeneration, certctl.CRLGenerationFilter]{
@@ -47,7 +57,13 @@ var crlGenerations = &entity[certctl.CRLGeneration, certctl.CRLGenerationFilter]
 		byTime("crl_generation.started_at", func(c *certctl.CRLGeneration) time.Time { return c.StartedAt }, "startedAt", "started_at"),
 	},
 	where: func(q query, f certctl.CRLGenerationFilter) query {
-		return anyOf(q, "crl_generation.issuer_id", f.IssuerIDs)
+		q = anyOf(q, "crl_generation.issuer_id", f.IssuerIDs)
+		q = equal(q, "crl_generation.issuer_key_id", f.IssuerKeyID)
+		if f.Shard != nil {
+			q = q.Where("crl_generation.crl_shard = ?", *f.Shard)
+		}
+		q = flag(flag(q, "crl_generation.delta", f.Delta), "crl_generation.succeeded", f.Succeeded)
+		return since(q, "crl_generation.started_at", f.Since)
 	},
 }
 

@@ -22,7 +22,7 @@ type entity[T, F any] struct {
 	meta  func(*T) *certctl.Meta // nil for rows without one
 	sorts []sortBy[T]            // the first is the default
 	where func(*bun.SelectQuery, F) *bun.SelectQuery
-	// before, when set, completes a row before it is inserted.
+	// before, when set, completes a row before it is written.
 	before func(context.Context, *tx, *T) error
 }
 
@@ -155,6 +155,11 @@ func (r repo[T, F]) Insert(ctx context.Context, rows ...*T) error {
 }
 
 func (r repo[T, F]) Update(ctx context.Context, row *T) error {
+	if r.e.before != nil {
+		if err := r.e.before(ctx, r.tx, row); err != nil {
+			return err
+		}
+	}
 	q := r.tx.db.NewUpdate().Model(row).WherePK()
 	if r.e.meta != nil {
 		m := r.e.meta(row)

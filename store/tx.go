@@ -133,8 +133,8 @@ func (t *tx) Emit(ctx context.Context, events ...certctl.Event) error {
 // PutCRL implements certctl.Tx.
 func (t *tx) PutCRL(ctx context.Context, c *certctl.CRL) error {
 	normalise(c)
-	n, err := affected(t.db.NewInsert().Model(c).On("CONFLICT (issuer_key_id) DO UPDATE").
-		Set("issuer_id = EXCLUDED.issuer_id, crl_der = EXCLUDED.crl_der, crl_number = EXCLUDED.crl_number").
+	n, err := affected(t.db.NewInsert().Model(c).On("CONFLICT (id) DO UPDATE").
+		Set("issuer_id = EXCLUDED.issuer_id, base_number = EXCLUDED.base_number, crl_der = EXCLUDED.crl_der, crl_number = EXCLUDED.crl_number").
 		Set("this_update = EXCLUDED.this_update, next_update = EXCLUDED.next_update, generated_at = EXCLUDED.generated_at").
 		Set("generation_duration = EXCLUDED.generation_duration, revoked_count = EXCLUDED.revoked_count, sequence = EXCLUDED.sequence").
 		Where("crl.crl_number < EXCLUDED.crl_number").Exec(ctx))

@@ -117,7 +117,7 @@ func (e *Engine) buildCRL(ctx context.Context, c *ca) (*certctl.CRL, error) {
 		return nil, err
 	}
 	return &certctl.CRL{
-		IssuerKeyID: c.keyID, IssuerID: c.issuerID, DER: list.DER, Number: number.Int().Int64(), ThisUpdate: list.ThisUpdate,
+		ID: c.keyID, IssuerKeyID: c.keyID, IssuerID: c.issuerID, DER: list.DER, Number: number.Int().Int64(), ThisUpdate: list.ThisUpdate,
 		NextUpdate: list.NextUpdate, GeneratedAt: e.now(), RevokedCount: list.Count, Sequence: sequence,
 	}, nil
 }

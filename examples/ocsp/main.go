@@ -28,7 +28,7 @@ func (s source) Status(_ context.Context, _ string, serial *big.Int) (revocation
 	return s[serial.String()], nil
 }
 
-func (s source) Revoked(context.Context, string, time.Time, func(*big.Int, revocation.Status) error) error {
+func (s source) Revoked(context.Context, revocation.Selection, func(*big.Int, revocation.Status) error) error {
 	return errors.New("this source lists nothing: no CRL is made of it")
 }
 

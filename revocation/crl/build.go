@@ -54,7 +54,7 @@ func Build(ctx context.Context, src revocation.Source, o Options) (*List, error)
 		return nil, fmt.Errorf("crl: %w", err)
 	}
 	entries := entries{latest: o.ThisUpdate}
-	err = src.Revoked(ctx, revocation.KeyID(o.CA), o.ThisUpdate, entries.add)
+	err = src.Revoked(ctx, revocation.Selection{IssuerKeyID: revocation.KeyID(o.CA), At: o.ThisUpdate}, entries.add)
 	if err == nil {
 		err = ctx.Err() // a source that ignores ctx may have stopped half-way
 	}

@@ -38,7 +38,7 @@ func (l *listed) Status(context.Context, string, *big.Int) (revocation.Status, e
 	return revocation.Status{}, errors.New("a CRL needs no single status")
 }
 
-func (l *listed) Revoked(_ context.Context, _ string, _ time.Time, yield func(*big.Int, revocation.Status) error) error {
+func (l *listed) Revoked(_ context.Context, _ revocation.Selection, yield func(*big.Int, revocation.Status) error) error {
 	for i := range l.serials {
 		if err := yield(l.serials[i], l.statuses[i]); err != nil {
 			return err
@@ -236,7 +236,7 @@ func TestAnExpiredEntryAppearsOnceMoreAndThenLeaves(t *testing.T) {
 		if list.Count != c.want {
 			t.Errorf("%v: %d entries, want %d", c.at, list.Count, c.want)
 		}
-		src.Published(ca.Cert, list.ThisUpdate)
+		src.Published(ca.Cert, 0, list.ThisUpdate)
 	}
 }
 

@@ -13,21 +13,28 @@ import (
 	"github.com/certctl/certctl/revocation"
 )
 
-// Source is a revocation.Source in memory. The zero value is ready, and knows
-// no CA; it must not be copied.
+// Source is a revocation.Feed in memory. The zero value is ready, and knows no
+// CA; it must not be copied.
 type Source struct {
-	mu  sync.Mutex
-	cas map[string]map[string]*entry // by key ID, by decimal serial
-	err error
+	// Shards is how many partitions serials are spread over as they are issued;
+	// none when 0.
+	Shards int
+
+	mu       sync.Mutex
+	cas      map[string]map[string]*entry // by key ID, by decimal serial
+	sequence int64
+	err      error
 }
 
 type entry struct {
 	serial  *big.Int
 	status  revocation.Status
-	carried time.Time
+	shard   int
+	changed int64             // sequence of the last change of status; 0 when it was only issued
+	carried map[int]time.Time // by shard of the list
 }
 
-var _ revocation.Source = (*Source)(nil)
+var _ revocation.Feed = (*Source)(nil)
 
 // Issue makes a serial Good. A zero notAfter keeps its revocation on CRLs for
 // ever. Issue with no serial makes the CA known, without a certificate.
@@ -42,7 +49,10 @@ func (s *Source) Issue(ca *x509.Certificate, notAfter time.Time, serials ...*big
 		s.cas[id] = map[string]*entry{}
 	}
 	for _, n := range serials {
-		s.cas[id][n.String()] = &entry{serial: new(big.Int).Set(n), status: revocation.Status{State: revocation.Good, NotAfter: notAfter}}
+		s.cas[id][n.String()] = &entry{
+			serial: new(big.Int).Set(n), status: revocation.Status{State: revocation.Good, NotAfter: notAfter},
+			shard: revocation.ShardOf(n, s.Shards), carried: map[int]time.Time{},
+		}
 	}
 }
 
@@ -84,14 +94,14 @@ func (s *Source) Fail(err error) {
 	s.err = err
 }
 
-// Published says that a CRL with this thisUpdate carried every entry; those of
-// certificates that had expired by then leave.
-func (s *Source) Published(ca *x509.Certificate, thisUpdate time.Time) {
+// Published says that a list of this shard (0: all) with this thisUpdate carried
+// every entry; those of certificates that had expired by then leave.
+func (s *Source) Published(ca *x509.Certificate, shard int, thisUpdate time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.cas[revocation.KeyID(ca)] {
-		if e.status.State == revocation.Revoked && thisUpdate.After(e.carried) {
-			e.carried = thisUpdate
+		if e.status.State == revocation.Revoked && (shard == 0 || shard == e.shard) && thisUpdate.After(e.carried[shard]) {
+			e.carried[shard] = thisUpdate
 		}
 	}
 }
@@ -103,7 +113,12 @@ func (s *Source) change(ca *x509.Certificate, serial *big.Int, f func(*revocatio
 	if e == nil {
 		return fmt.Errorf("revocationtest: serial %x was never issued", serial)
 	}
-	return f(&e.status)
+	if err := f(&e.status); err != nil {
+		return err
+	}
+	s.sequence++
+	e.changed = s.sequence
+	return nil
 }
 
 // Status implements revocation.Source.
@@ -121,12 +136,41 @@ func (s *Source) Status(ctx context.Context, issuerKeyID string, serial *big.Int
 }
 
 // Revoked implements revocation.Source. yield may call the Source's methods.
-func (s *Source) Revoked(ctx context.Context, issuerKeyID string, _ time.Time, yield func(*big.Int, revocation.Status) error) error {
+func (s *Source) Revoked(ctx context.Context, sel revocation.Selection, yield func(*big.Int, revocation.Status) error) error {
+	return s.each(ctx, sel.IssuerKeyID, func(e *entry) bool {
+		switch {
+		case sel.Shard > 0 && e.shard != sel.Shard:
+			return false
+		case sel.Delta:
+			return e.changed > sel.Since
+		default:
+			return e.status.State == revocation.Revoked && !revocation.MayLeave(e.status.NotAfter, e.carried[sel.Shard])
+		}
+	}, func(e entry) error { return yield(e.serial, e.status) })
+}
+
+// Changes implements revocation.Feed.
+func (s *Source) Changes(ctx context.Context, issuerKeyID string, since int64, yield func(*big.Int) error) (int64, error) {
+	s.mu.Lock()
+	now := s.sequence
+	s.mu.Unlock()
+	if now < since {
+		return now, revocation.ErrAllChanged
+	}
+	err := s.each(ctx, issuerKeyID, func(e *entry) bool { return e.changed > since }, func(e entry) error { return yield(e.serial) })
+	if err != nil {
+		return since, err
+	}
+	return now, nil
+}
+
+// each calls yield with copies of the entries that want wants.
+func (s *Source) each(ctx context.Context, issuerKeyID string, want func(*entry) bool, yield func(entry) error) error {
 	s.mu.Lock()
 	serials, err := s.known(ctx, issuerKeyID)
 	var listed []entry
 	for _, e := range serials {
-		if e.status.State == revocation.Revoked && !revocation.MayLeave(e.status.NotAfter, e.carried) {
+		if want(e) {
 			listed = append(listed, *e)
 		}
 	}
@@ -138,7 +182,7 @@ func (s *Source) Revoked(ctx context.Context, issuerKeyID string, _ time.Time, y
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := yield(e.serial, e.status); err != nil {
+		if err := yield(e); err != nil {
 			return err
 		}
 	}

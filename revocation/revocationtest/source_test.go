@@ -19,7 +19,7 @@ var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 func listed(t *testing.T, s *revocationtest.Source, ca *x509.Certificate) []int64 {
 	t.Helper()
 	var serials []int64
-	err := s.Revoked(t.Context(), revocation.KeyID(ca), now, func(n *big.Int, st revocation.Status) error {
+	err := s.Revoked(t.Context(), revocation.Selection{IssuerKeyID: revocation.KeyID(ca), At: now}, func(n *big.Int, st revocation.Status) error {
 		if err := st.Check(); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func TestAnEntryLeavesOnceAListPastItsExpiryWasPublished(t *testing.T) {
 		published time.Time
 		want      []int64
 	}{{now.Add(-time.Minute), []int64{1}}, {now, []int64{1}}, {now.Add(time.Second), nil}} {
-		s.Published(ca, step.published)
+		s.Published(ca, 0, step.published)
 		if got := listed(t, s, ca); !slices.Equal(got, step.want) {
 			t.Errorf("after the list of %v: %v, want %v", step.published, got, step.want)
 		}
@@ -100,7 +100,7 @@ func TestAnOutageAndACancelledContextAreErrors(t *testing.T) {
 	away := errors.New("the database is away")
 	ask := func(ctx context.Context) [2]error {
 		_, one := s.Status(ctx, revocation.KeyID(ca), big.NewInt(1))
-		return [2]error{one, s.Revoked(ctx, revocation.KeyID(ca), now, func(*big.Int, revocation.Status) error { return nil })}
+		return [2]error{one, s.Revoked(ctx, revocation.Selection{IssuerKeyID: revocation.KeyID(ca), At: now}, func(*big.Int, revocation.Status) error { return nil })}
 	}
 	s.Fail(away)
 	for _, err := range ask(t.Context()) {

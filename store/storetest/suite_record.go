@@ -120,7 +120,7 @@ func testCRL(t *testing.T, s certctl.Store) {
 	Seed(t, s)
 	crl := func(n int64) *certctl.CRL {
 		now := time.Now().UTC().Truncate(time.Microsecond)
-		return &certctl.CRL{IssuerKeyID: "key", IssuerID: "iss-1", DER: []byte{1, byte(n)}, Number: n, ThisUpdate: now, NextUpdate: now.Add(time.Hour), GeneratedAt: now}
+		return &certctl.CRL{ID: "key", IssuerKeyID: "key", IssuerID: "iss-1", DER: []byte{1, byte(n)}, Number: n, ThisUpdate: now, NextUpdate: now.Add(time.Hour), GeneratedAt: now}
 	}
 	put := func(c *certctl.CRL) error {
 		return s.Update(t.Context(), func(ctx context.Context, tx certctl.Tx) error { return tx.PutCRL(ctx, c) })

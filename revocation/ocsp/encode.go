@@ -16,8 +16,8 @@ const statusLength = 3
 
 // encode writes and signs a response with the times of r, for the CertIDs of
 // req and the answers in r, and puts it into r.
-func (i *Issuer) encode(r *Response, req *Request) error {
-	b := make([]byte, 0, 512+len(i.certs)+160*len(req.IDs))
+func (i *Issuer) encode(r *Response, req *Request, archive bool) error {
+	b := make([]byte, 0, i.room+192*len(req.IDs))
 	b = append(b, prefix...)
 	basic := len(b)
 
@@ -25,7 +25,7 @@ func (i *Issuer) encode(r *Response, req *Request) error {
 	b = der.AppendGeneralizedTime(b, r.ProducedAt)
 	list := len(b)
 	for n := range req.IDs {
-		b = appendSingle(b, req.IDs[n].Raw, &r.Answers[n])
+		b = appendSingle(b, req.IDs[n].Raw, &r.Answers[n], i.cutoff(archive, &r.Answers[n]))
 	}
 	b = der.Wrap(b, list, der.Sequence)
 	if req.Nonce != nil {
@@ -48,8 +48,28 @@ func (i *Issuer) encode(r *Response, req *Request) error {
 	return nil
 }
 
+// cutoff is the singleExtensions of an answer: the archive cutoff for expired
+// certificates, so that clients know that "good" is not for want of memory.
+func (i *Issuer) cutoff(archive bool, a *Answer) []byte {
+	if archive && !a.Status.NotAfter.IsZero() && a.Status.NotAfter.Before(a.ThisUpdate) {
+		return i.archive
+	}
+	return nil
+}
+
+// appendArchive appends Extensions with an archive cutoff (RFC 6960 section
+// 4.4.4).
+func appendArchive(b []byte, since time.Time) []byte {
+	start := len(b)
+	b = der.Append(b, 0x06, oidArchive)
+	b = der.Append(b, der.OctetString, der.AppendGeneralizedTime(nil, since))
+	b = der.Wrap(b, start, der.Sequence)
+	b = der.Wrap(b, start, der.Sequence)
+	return der.Wrap(b, start, der.Context(1))
+}
+
 // appendSingle appends a SingleResponse.
-func appendSingle(b, certID []byte, a *Answer) []byte {
+func appendSingle(b, certID []byte, a *Answer, extensions []byte) []byte {
 	start := len(b)
 	b = append(b, certID...)
 	b = appendStatus(b, a.Status, a.ThisUpdate)
@@ -57,6 +77,7 @@ func appendSingle(b, certID []byte, a *Answer) []byte {
 	next := len(b)
 	b = der.AppendGeneralizedTime(b, a.NextUpdate)
 	b = der.Wrap(b, next, der.Context(0))
+	b = append(b, extensions...)
 	return der.Wrap(b, start, der.Sequence)
 }
 

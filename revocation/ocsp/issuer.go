@@ -36,6 +36,8 @@ type Issuer struct {
 	ids         [len(hashes)]issuerHash
 	responderID []byte // DER: byKey
 	certs       []byte // DER of the response's certs field; empty when the CA signs
+	archive     []byte // DER of singleExtensions with the archive cutoff
+	room        int    // octets that a response takes besides its answers, at most
 }
 
 type issuerHash struct{ name, key []byte }
@@ -71,6 +73,11 @@ func NewIssuer(c Credentials) (*Issuer, error) {
 	}
 	i.responderID = der.Wrap(der.Append(nil, der.OctetString, sum(crypto.SHA1, signerKey)), 0, der.Context(2))
 	i.certs = encodeCerts(i, c.Chain)
+	i.archive = appendArchive(nil, i.ca.NotBefore)
+	i.room = 416 + MaxNonce + len(i.certs)
+	if k, ok := i.cert.PublicKey.(interface{ Size() int }); ok { // RSA
+		i.room += k.Size()
+	}
 	return i, nil
 }
 

@@ -10,12 +10,13 @@ import (
 
 // Object identifiers, as the content octets of their DER.
 var (
-	oidBasic  = []byte{0x2b, 6, 1, 5, 5, 7, 48, 1, 1}
-	oidNonce  = []byte{0x2b, 6, 1, 5, 5, 7, 48, 1, 2}
-	oidSHA1   = []byte{0x2b, 14, 3, 2, 26}
-	oidSHA256 = []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1}
-	oidSHA384 = []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2}
-	oidSHA512 = []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3}
+	oidBasic   = []byte{0x2b, 6, 1, 5, 5, 7, 48, 1, 1}
+	oidNonce   = []byte{0x2b, 6, 1, 5, 5, 7, 48, 1, 2}
+	oidArchive = []byte{0x2b, 6, 1, 5, 5, 7, 48, 1, 6}
+	oidSHA1    = []byte{0x2b, 14, 3, 2, 26}
+	oidSHA256  = []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1}
+	oidSHA384  = []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2}
+	oidSHA512  = []byte{0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3}
 )
 
 // hashes are the algorithms of CertIDs that are understood.

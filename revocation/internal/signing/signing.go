@@ -8,8 +8,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	_ "crypto/sha256" // the hashes below
-	_ "crypto/sha512"
+	"crypto/sha256"
+	_ "crypto/sha512" // the hashes below
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -68,7 +68,12 @@ func (a Algorithm) SignSame(s crypto.Signer, message []byte) ([]byte, error) {
 }
 
 func (a Algorithm) sign(s crypto.Signer, random interface{ Read([]byte) (int, error) }, message []byte) ([]byte, error) {
-	if a.hash != 0 {
+	switch a.hash {
+	case 0:
+	case crypto.SHA256: // without the object
+		sum := sha256.Sum256(message)
+		message = sum[:]
+	default:
 		h := a.hash.New()
 		h.Write(message)
 		message = h.Sum(nil)

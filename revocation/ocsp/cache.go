@@ -1,84 +1,60 @@
 package ocsp
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"hash/maphash"
 	"math"
 	"math/big"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
+	"github.com/VictoriaMetrics/fastcache"
 
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/internal/der"
 )
 
 // cache keeps what is known of certificates, with the signed answer to the
-// common request. It holds nothing but statuses that the feed would tell a
-// change of, and drops them when it does.
+// common request, by CertID. It holds nothing but statuses that the feed would
+// tell a change of, and drops them when it does.
 type cache struct {
-	seeds [2]maphash.Seed
-	kept  *otter.Cache[[2]uint64, *kept]
+	kept *fastcache.Cache
 
 	// mu orders keeping (shared) and forgetting (alone): what was read before a
 	// change was told is not kept after it.
 	mu        sync.RWMutex
 	positions map[string]int64 // of the feed, by key ID
 	cas       map[string][]*Issuer
+	tails     atomic.Pointer[[][]byte] // the ends of answers, one for each signer
 	following atomic.Bool
+
+	asking sync.Map // CertIDs that are being refreshed
 }
 
-// kept is what the source said of one CertID, and the signed answer.
-type kept struct {
-	certID   []byte
-	answer   Answer
-	refresh  time.Time   // when to ask again, before NextUpdate
-	response *Response   // nil until somebody asks without a nonce
-	asking   atomic.Bool // somebody refreshes it
-}
+// minCache is the least that the cache can be told to take.
+const minCache = 32 << 20
 
-// keptOverhead is what a kept answer takes besides certificates and CertIDs, in
-// octets, as measured.
-const keptOverhead = 1000
-
-func newCache(size int64) (*cache, error) {
-	kept, err := otter.New(&otter.Options[[2]uint64, *kept]{
-		MaximumWeight: uint64(size),
-		Weigher: func(_ [2]uint64, k *kept) uint32 {
-			n := keptOverhead + 2*len(k.certID)
-			if k.response != nil {
-				n += len(k.response.DER)
-			}
-			return uint32(n)
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &cache{
-		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, kept: kept,
+func newCache(size int64) *cache {
+	c := &cache{
+		kept:      fastcache.New(int(min(max(size, minCache), math.MaxInt))),
 		positions: map[string]int64{}, cas: map[string][]*Issuer{},
-	}, nil
+	}
+	c.tails.Store(&[][]byte{})
+	return c
 }
 
-func (c *cache) key(certID []byte) [2]uint64 {
-	return [2]uint64{maphash.Bytes(c.seeds[0], certID), maphash.Bytes(c.seeds[1], certID)}
-}
-
-// get returns what is kept of a CertID and still holds.
-func (c *cache) get(certID []byte, now time.Time) *kept {
+// get appends to b what is kept of a CertID, if it still holds.
+func (c *cache) get(b, certID []byte, now time.Time) ([]byte, bool) {
 	if !c.following.Load() {
-		return nil
+		return b, false
 	}
-	k, ok := c.kept.GetIfPresent(c.key(certID))
-	if !ok || !bytes.Equal(k.certID, certID) || !now.Before(k.answer.NextUpdate) {
-		return nil
+	n := len(b)
+	b, ok := c.kept.HasGet(b, certID)
+	if !ok || now.UnixNano() >= nextUpdateOf(b[n:]) {
+		return b[:n], false
 	}
-	return k
+	return b, true
 }
 
 // position returns the feed's position for a CA, which has to be read before
@@ -121,13 +97,43 @@ func (c *cache) knows(i *Issuer) bool {
 	return false
 }
 
-// keep keeps k unless the feed has told a change since position at.
-func (c *cache) keep(keyID string, at int64, k *kept) {
+// keep keeps an answer about a CertID unless the feed has told a change since
+// position at. response is nil when it has a nonce.
+func (c *cache) keep(certID []byte, i *Issuer, at int64, a Answer, response []byte) {
+	k := kept{answer: a, tail: c.tail(i)}
+	if response != nil {
+		k.head = response[:len(response)-len(i.certs)]
+	}
+	value := k.append(make([]byte, 0, keptFixed+len(k.head)))
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.following.Load() && c.positions[keyID] == at {
-		c.kept.Set(c.key(k.certID), k)
+	if c.following.Load() && c.positions[i.keyID] == at {
+		c.kept.Set(certID, value)
 	}
+}
+
+// tail is the number of a signer's certificates among tails.
+func (c *cache) tail(i *Issuer) uint32 {
+	find := func() (uint32, bool) {
+		for n, t := range *c.tails.Load() {
+			if string(t) == string(i.certs) {
+				return uint32(n), true
+			}
+		}
+		return 0, false
+	}
+	if n, ok := find(); ok {
+		return n
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n, ok := find(); ok {
+		return n
+	}
+	old := *c.tails.Load()
+	next := append(append([][]byte(nil), old...), i.certs)
+	c.tails.Store(&next)
+	return uint32(len(old))
 }
 
 // follow reads the feed once: what has changed is forgotten.
@@ -162,13 +168,13 @@ func (c *cache) forget(keyID string, at int64, changed []*big.Int, all bool) {
 	defer c.mu.Unlock()
 	c.positions[keyID] = at
 	if all {
-		c.kept.InvalidateAll()
+		c.kept.Reset()
 		return
 	}
 	for _, i := range c.cas[keyID] {
 		for _, n := range changed {
 			for _, id := range i.certIDs(n) {
-				c.kept.Invalidate(c.key(id))
+				c.kept.Del(id)
 			}
 		}
 	}
@@ -179,9 +185,16 @@ func (c *cache) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.following.Store(false)
-	c.kept.InvalidateAll()
+	c.kept.Reset()
 	clear(c.positions)
 	clear(c.cas)
+}
+
+// size is how many octets the cache holds.
+func (c *cache) size() uint64 {
+	var s fastcache.Stats
+	c.kept.UpdateStats(&s)
+	return s.BytesSize
 }
 
 // certIDs are the CertIDs that name a certificate of this CA: for each hash,

@@ -78,7 +78,7 @@ func (r *Responder) Health() Health {
 	defer r.health.mu.Unlock()
 	out := r.health.h
 	if r.cache != nil {
-		out.Kept = r.cache.kept.WeightedSize()
+		out.Kept = r.cache.size()
 	}
 	return out
 }

@@ -19,6 +19,9 @@ const (
 	maxSerial  = 64       // octets; RFC 5280 section 4.1.2.2 has 20
 )
 
+// RequestType is the media type of a request (RFC 6960 appendix C.1).
+const RequestType = "application/ocsp-request"
+
 // ErrMalformed is matched by the errors of ParseRequest and DecodeGET.
 var ErrMalformed = errors.New("ocsp: malformed request")
 

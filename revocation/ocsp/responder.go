@@ -2,6 +2,7 @@ package ocsp
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -35,9 +36,10 @@ type Options struct {
 	// issued, expired ones too. Answers about those carry the archive cutoff of
 	// RFC 6960 section 4.4.4 then: the beginning of the CA's validity.
 	Archive bool
-	// CacheSize bounds, in octets, the memory in which signed answers are kept;
-	// nothing is kept when 0. It needs a Source that is a revocation.Feed, and
-	// has an effect only while Follow runs.
+	// CacheSize bounds, in octets, the memory in which signed answers are kept,
+	// about 500 octets each; nothing is kept when 0, and 32 MiB is the least. It
+	// needs a Source that is a revocation.Feed, and has an effect only while
+	// Follow runs.
 	CacheSize int64
 	// Changed, if set, tells that the feed may have something to say; Follow
 	// asks it every Poll besides (250 ms when 0).
@@ -84,10 +86,8 @@ func New(o Options) (*Responder, error) {
 	if !ok {
 		return nil, errors.New("ocsp: Options.CacheSize needs a Source that is a revocation.Feed: nobody would tell of revocations")
 	}
-	var err error
-	r.feed = feed
-	r.cache, err = newCache(o.CacheSize)
-	return r, err
+	r.feed, r.cache = feed, newCache(o.CacheSize)
+	return r, nil
 }
 
 // Respond answers the DER of a request. It never fails: what cannot be
@@ -109,11 +109,102 @@ func New(o Options) (*Responder, error) {
 func (r *Responder) Respond(ctx context.Context, request []byte) *Response {
 	if r.cache != nil {
 		if certID, nonce, ok := quick(request); ok {
-			if response := r.kept(ctx, certID, nonce); response != nil {
-				return response
+			now := r.o.Now()
+			if b, ok := r.cache.get(nil, certID, now); ok {
+				r.refreshInTime(ctx, certID, b, now)
+				if response := r.fromKept(ctx, certID, nonce, b, now); response != nil {
+					return response
+				}
 			}
 		}
 	}
+	return r.respond(ctx, request)
+}
+
+// Facts are what an HTTP adapter needs to know of an answer.
+type Facts struct {
+	Status                 ResponseStatus
+	Err                    error // as in Response
+	Cacheable              bool
+	ThisUpdate, NextUpdate time.Time // when Successful
+	At                     time.Time // when it was answered
+}
+
+// Append is Respond for adapters: it appends the answer to b. An answer that is
+// kept costs one look-up and one copy.
+func (r *Responder) Append(ctx context.Context, b, request []byte) ([]byte, Facts) {
+	if r.cache != nil {
+		if certID, nonce, ok := quick(request); ok && nonce == nil {
+			n := len(b)
+			now := r.o.Now()
+			b, ok = r.cache.get(b, certID, now)
+			if ok && len(b) > n+keptFixed {
+				r.refreshInTime(ctx, certID, b[n:], now)
+				facts := Facts{Cacheable: true, ThisUpdate: getTime(b[n:]), NextUpdate: getTime(b[n+8:]), At: now}
+				tail := binary.LittleEndian.Uint32(b[n+40:])
+				head := copy(b[n:], b[n+keptFixed:])
+				return append(b[:n+head], (*r.cache.tails.Load())[tail]...), facts
+			}
+			b = b[:n]
+		}
+	}
+	response := r.Respond(ctx, request)
+	return append(b, response.DER...), Facts{response.Status, response.Err, response.Cacheable, response.ThisUpdate, response.NextUpdate, r.o.Now()}
+}
+
+// fromKept answers with what is kept; nil when it cannot.
+func (r *Responder) fromKept(ctx context.Context, certID, nonce, b []byte, now time.Time) *Response {
+	in := cryptobyte.String(certID)
+	id, err := readCertID(&in)
+	if err != nil {
+		return nil
+	}
+	k := readKept(b, id.SerialNumber())
+	response := &Response{Answers: []Answer{k.answer}, ThisUpdate: k.answer.ThisUpdate, NextUpdate: k.answer.NextUpdate}
+	if nonce == nil {
+		if len(k.head) == 0 {
+			return nil
+		}
+		response.DER = append(k.head, (*r.cache.tails.Load())[k.tail]...)
+		response.ProducedAt, response.Cacheable = response.ThisUpdate, true
+		return response
+	}
+	ids := []CertID{id}
+	signer, until, err := r.signer(ctx, now, ids)
+	if err != nil || response.NextUpdate.After(until) {
+		return nil
+	}
+	response.ProducedAt = now.UTC().Truncate(time.Second)
+	return r.sign(signer, response, &Request{IDs: ids, Nonce: nonce})
+}
+
+// refreshInTime asks the source again, beside the answer under way, when half
+// of the life of what is kept is over. When that fails, it is used to its end.
+func (r *Responder) refreshInTime(ctx context.Context, certID, b []byte, now time.Time) {
+	if now.UnixNano() < refreshAfter(b) {
+		return
+	}
+	id := string(certID)
+	if _, asked := r.cache.asking.LoadOrStore(id, struct{}{}); asked {
+		return
+	}
+	go func() {
+		defer r.cache.asking.Delete(id)
+		r.respond(context.WithoutCancel(ctx), requestOf([]byte(id)))
+	}()
+}
+
+// requestOf is a request about one CertID.
+func requestOf(certID []byte) []byte {
+	b := append([]byte(nil), certID...)
+	for range 4 {
+		b = der.Wrap(b, 0, der.Sequence)
+	}
+	return b
+}
+
+// respond answers without looking into the cache.
+func (r *Responder) respond(ctx context.Context, request []byte) *Response {
 	req, err := ParseRequest(request)
 	if err != nil {
 		return Failure(MalformedRequest, err)
@@ -124,52 +215,6 @@ func (r *Responder) Respond(ctx context.Context, request []byte) *Response {
 	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
 	defer cancel()
 	return r.answer(ctx, req)
-}
-
-// kept answers from the cache, if it can.
-func (r *Responder) kept(ctx context.Context, certID, nonce []byte) *Response {
-	now := r.o.Now()
-	k := r.cache.get(certID, now)
-	if k == nil {
-		return nil
-	}
-	if now.After(k.refresh) && k.asking.CompareAndSwap(false, true) {
-		go r.refresh(context.WithoutCancel(ctx), k)
-	}
-	if nonce == nil {
-		return k.response // nil when only nonces came so far
-	}
-	in := cryptobyte.String(certID)
-	id, err := readCertID(&in)
-	if err != nil {
-		return nil
-	}
-	ids := []CertID{id}
-	signer, _, err := r.signer(ctx, now, ids)
-	if err != nil {
-		return nil
-	}
-	response := &Response{ProducedAt: now.UTC().Truncate(time.Second), ThisUpdate: k.answer.ThisUpdate, NextUpdate: k.answer.NextUpdate, Answers: []Answer{k.answer}}
-	return r.sign(signer, response, &Request{IDs: ids, Nonce: nonce})
-}
-
-// refresh asks the source again before what is kept ends. When that fails, it
-// is used until it does.
-func (r *Responder) refresh(ctx context.Context, k *kept) {
-	defer k.asking.Store(false)
-	req, err := ParseRequest(requestOf(k.certID))
-	if err == nil {
-		r.once(ctx, req)
-	}
-}
-
-// requestOf is a request about one CertID.
-func requestOf(certID []byte) []byte {
-	b := append([]byte(nil), certID...)
-	for range 4 {
-		b = der.Wrap(b, 0, der.Sequence)
-	}
-	return b
 }
 
 // once answers a request about one certificate, and keeps what it learns. Who
@@ -183,7 +228,16 @@ func (r *Responder) once(ctx context.Context, req *Request) *Response {
 	if req.Nonce != nil {
 		return one()
 	}
-	v, _, _ := r.flight.Do(string(req.IDs[0].Raw), func() (any, error) { return one(), nil })
+	id := req.IDs[0].Raw
+	v, _, _ := r.flight.Do(string(id), func() (any, error) {
+		now := r.o.Now() // somebody may have been faster
+		if b, ok := r.cache.get(nil, id, now); ok && now.UnixNano() < refreshAfter(b) {
+			if response := r.fromKept(ctx, id, nil, b, now); response != nil {
+				return response, nil
+			}
+		}
+		return one(), nil
+	})
 	return v.(*Response)
 }
 
@@ -200,13 +254,11 @@ func (r *Responder) learn(ctx context.Context, req *Request) *Response {
 	}
 	response := r.answer(ctx, req)
 	if response.Status == Successful && response.Answers[0].Status.State != revocation.Unknown {
-		k := &kept{certID: append([]byte(nil), id.Raw...), answer: response.Answers[0]}
-		life := k.answer.NextUpdate.Sub(k.answer.ThisUpdate)
-		k.refresh = k.answer.ThisUpdate.Add(life / 2)
-		if req.Nonce == nil {
-			k.response = response
+		octets := response.DER
+		if req.Nonce != nil {
+			octets = nil
 		}
-		r.cache.keep(signer.keyID, at, k)
+		r.cache.keep(id.Raw, signer, at, response.Answers[0], octets)
 	}
 	return response
 }
@@ -233,9 +285,6 @@ func (r *Responder) answer(ctx context.Context, req *Request) *Response {
 func (r *Responder) sign(signer *Issuer, response *Response, req *Request) *Response {
 	if err := signer.encode(response, req, r.o.Archive); err != nil {
 		return r.failed(Failure(InternalError, fmt.Errorf("ocsp: signing for %s: %w", signer.ca.Subject, err)))
-	}
-	if response.Cacheable {
-		response.setValidators()
 	}
 	return response
 }

@@ -1,11 +1,8 @@
 package ocsp
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math/big"
-	"net/http"
 	"time"
 
 	"github.com/certctl/certctl/revocation"
@@ -55,19 +52,6 @@ type Response struct {
 	// when the answer carries a nonce, and when it says "unknown": the serial
 	// may be issued in the next second.
 	Cacheable bool
-
-	etag, lastModified []string
-}
-
-// Validators are the HTTP validators of a Cacheable response, as header values:
-// an ETag and a Last-Modified (RFC 5019 section 6.2). They must not be changed.
-func (r *Response) Validators() (etag, lastModified []string) { return r.etag, r.lastModified }
-
-// setValidators makes them once for all who will be sent the response.
-func (r *Response) setValidators() {
-	tag := sha256.Sum256(r.DER)
-	r.etag = []string{`"` + hex.EncodeToString(tag[:16]) + `"`}
-	r.lastModified = []string{r.ThisUpdate.Format(http.TimeFormat)}
 }
 
 // Answer is what a response says of one certificate.

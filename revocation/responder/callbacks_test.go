@@ -20,8 +20,8 @@ func TestOnlyNamesReachTheCallbacks(t *testing.T) {
 			seen = append(seen, name)
 			return nil, context.Canceled
 		},
-		CRL: func(_ context.Context, name string) (*responder.CRL, error) {
-			seen = append(seen, name)
+		CRL: func(_ context.Context, id responder.CRLID) (*responder.CRL, error) {
+			seen = append(seen, id.Issuer)
 			return nil, nil // none was made yet
 		},
 		CACert: func(_ context.Context, name string) ([]byte, error) {

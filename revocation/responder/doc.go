@@ -2,6 +2,8 @@
 // everybody: the http.Handler for the URLs that certificates carry.
 //
 //	GET  /.well-known/pki/crl/{issuer}            the CRL, also as {issuer}.crl
+//	GET  /.well-known/pki/crl/{issuer}/{shard}    one partition of it
+//	GET  /.well-known/pki/crl/{issuer}[/{shard}]/delta    the delta of each
 //	GET  /.well-known/pki/ca/{issuer}             the CA certificate, also as {issuer}.crt
 //	POST /.well-known/pki/ocsp/{issuer}           OCSP (RFC 6960 appendix A.1)
 //	GET  /.well-known/pki/ocsp/{issuer}/{base64}  OCSP, the same request in the path

@@ -1,23 +1,29 @@
 package responder
 
 import (
-	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"regexp"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/certctl/certctl/revocation"
+	"github.com/certctl/certctl/revocation/ocsp"
 )
 
-// Handler is the http.Handler that New makes. It may be used concurrently.
+// Handler answers requests for CRLs, OCSP and CA certificates. It is an
+// http.Handler; adapters to other HTTP libraries call Do. It may be used
+// concurrently.
 type Handler struct {
-	o   Options
-	log *slog.Logger
+	o          Options
+	log        *slog.Logger
+	maxAge     []string // Cache-Control of what may be kept for Limits.MaxAge
+	retryAfter []string
+	second     atomic.Pointer[second]
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -36,90 +42,133 @@ func New(o Options) (*Handler, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{o: o, log: log}, nil
+	return &Handler{
+		o: o, log: log, maxAge: cacheControl(o.Limits.MaxAge),
+		retryAfter: []string{strconv.FormatInt(max(1, int64(o.Limits.RetryAfter/time.Second)), 10)},
+	}, nil
 }
 
-// issuerName is what may name an issuer in a path.
-var issuerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+// buffers hold a request and its answer.
+type buffers struct {
+	in  [4096]byte
+	out []byte
+}
+
+var pool = sync.Pool{New: func() any { return &buffers{out: make([]byte, 0, 2048)} }}
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	path := r.URL.EscapedPath()
-	if len(path) > h.o.Limits.Path {
-		refuse(w, http.StatusRequestURITooLong, "the path is too long; send the OCSP request by POST")
-		return
-	}
-	rest, ok := strings.CutPrefix(path, Prefix)
-	if !ok {
-		refuse(w, http.StatusNotFound, "nothing is served here")
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.o.Limits.Body+h.o.Limits.Answer)
-	defer cancel()
-	r = r.WithContext(ctx)
-
-	kind, rest, _ := strings.Cut(rest, "/")
-	switch kind {
-	case "ocsp":
-		issuer, request, inPath := strings.Cut(rest, "/")
-		if issuer = named(issuer, ""); issuer != "" {
-			h.serveOCSP(w, r, issuer, request, inPath && request != "")
-			return
-		}
-	case "crl":
-		if issuer := named(rest, ".crl"); issuer != "" {
-			h.serveCRL(w, r, issuer)
-			return
-		}
-	case "ca":
-		if issuer := named(rest, ".crt"); issuer != "" {
-			h.serveCA(w, r, issuer)
+	q := Request{Method: r.Method, Path: pathOf(r), ContentType: first(r.Header["Content-Type"])}
+	b := pool.Get().(*buffers)
+	defer pool.Put(b)
+	q.Buffer = b.out
+	if r.Method != http.MethodPost {
+		q.IfNoneMatch, q.IfModifiedSince = first(r.Header["If-None-Match"]), first(r.Header["If-Modified-Since"])
+	} else if isOCSPRequest(q.ContentType) { // others are refused without looking at the body
+		var refusal Reply
+		var ok bool
+		if q.Body, refusal, ok = h.readBody(w, r, b.in[:]); !ok {
+			send(w, r, refusal)
 			return
 		}
 	}
-	refuse(w, http.StatusNotFound, "nothing is served here")
+	reply := h.Do(r.Context(), &q)
+	if reply.Buffered && cap(reply.Body) <= 64<<10 {
+		b.out = reply.Body
+	}
+	send(w, r, reply)
 }
 
-// named reads an issuer's name from a path segment, without a suffix; empty
-// when it cannot be one.
-func named(segment, suffix string) string {
-	name, err := url.PathUnescape(strings.TrimSuffix(segment, suffix))
-	if err != nil || !issuerName.MatchString(name) {
+// pathOf is the path as it was sent.
+func pathOf(r *http.Request) string {
+	if uri := r.RequestURI; uri != "" && uri[0] == '/' && strings.IndexByte(uri, '?') < 0 {
+		return uri
+	}
+	return r.URL.EscapedPath()
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
 		return ""
 	}
-	return name
+	return values[0]
 }
 
-// refuse answers with an HTTP error and a sentence.
-func refuse(w http.ResponseWriter, status int, sentence string) {
-	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, sentence, status)
-}
-
-// allow answers 405 unless the method is one of those given.
-func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	for _, m := range methods {
-		if r.Method == m {
-			return true
+// send writes a reply.
+func send(w http.ResponseWriter, r *http.Request, reply Reply) {
+	header := w.Header()
+	set := func(name string, value []string) {
+		if value != nil {
+			header[name] = value
 		}
 	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	refuse(w, http.StatusMethodNotAllowed, "use "+strings.Join(methods, " or "))
-	return false
-}
-
-// unavailable answers for an error of one of the functions of Options.
-func (h *Handler) unavailable(w http.ResponseWriter, r *http.Request, what, issuer string, err error) {
-	if errors.Is(err, revocation.ErrUnknownIssuer) {
-		refuse(w, http.StatusNotFound, "no issuer of this name is served here")
-		return
+	set("Content-Type", reply.ContentType)
+	set("Cache-Control", reply.CacheControl)
+	set("Expires", reply.Expires)
+	set("Etag", reply.ETag)
+	set("Last-Modified", reply.LastModified)
+	set("Content-Length", reply.Length)
+	set("Allow", reply.Allow)
+	set("Retry-After", reply.RetryAt)
+	if r.Method != http.MethodPost || reply.Status != http.StatusOK {
+		header["X-Content-Type-Options"] = noSniff
 	}
-	h.log.WarnContext(r.Context(), "cannot serve now", "what", what, "issuer", issuer, "error", err)
-	w.Header().Set("Retry-After", h.retryAfter())
-	refuse(w, http.StatusServiceUnavailable, "the "+what+" cannot be served now; try again later")
+	if reply.Close() {
+		header["Connection"] = []string{"close"} // rather than reading the rest
+	}
+	if reply.Status != http.StatusOK {
+		w.WriteHeader(reply.Status)
+	}
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(reply.Body) // a client that left needs no answer
+	}
 }
 
-func (h *Handler) retryAfter() string {
-	return strconv.FormatInt(max(1, int64(h.o.Limits.RetryAfter/time.Second)), 10)
+// bodyTimer ends the read of a body that does not come. A deadline in the past
+// does that; the recorders of tests have none.
+type bodyTimer struct {
+	timer *time.Timer
+	w     http.ResponseWriter
+}
+
+var bodyTimers = sync.Pool{New: func() any {
+	b := &bodyTimer{}
+	b.timer = time.AfterFunc(time.Hour, func() {
+		_ = http.NewResponseController(b.w).SetReadDeadline(time.Unix(1, 0))
+	})
+	b.timer.Stop()
+	return b
+}}
+
+// readBody reads the request of a POST into buffer, or a larger one.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, buffer []byte) ([]byte, Reply, bool) {
+	if r.ContentLength > ocsp.MaxRequest {
+		return nil, Refusal(http.StatusRequestEntityTooLarge), false
+	}
+	b := bodyTimers.Get().(*bodyTimer)
+	b.w = w
+	b.timer.Reset(h.o.Limits.Body)
+	var body []byte
+	var err error
+	if n := r.ContentLength; n >= 0 && n <= int64(len(buffer)) {
+		body = buffer[:n]
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, ocsp.MaxRequest))
+	}
+	inTime := b.timer.Stop()
+	if inTime { // else its function may still look at it
+		b.w = nil
+		bodyTimers.Put(b)
+	}
+	switch {
+	case err == nil:
+		return body, Reply{}, true
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, Refusal(http.StatusRequestEntityTooLarge), false
+	case !inTime, errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, Refusal(http.StatusRequestTimeout), false
+	default:
+		return nil, Refusal(http.StatusBadRequest), false
+	}
 }

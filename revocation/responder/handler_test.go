@@ -164,7 +164,7 @@ func TestAnExpiredCRLIsServedButNotCached(t *testing.T) {
 	}
 	frozen := *fresh
 	handler, err := responder.New(responder.Options{
-		CRL: func(context.Context, string) (*responder.CRL, error) { return &frozen, nil },
+		CRL: func(context.Context, responder.CRLID) (*responder.CRL, error) { return &frozen, nil },
 		Now: func() time.Time { return s.clock().Add(48 * time.Hour) }, Logger: slog.New(slog.NewTextHandler(s, nil)),
 	})
 	if err != nil {

@@ -7,54 +7,61 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"io"
 	"math/big"
 	"mime"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/ocsp"
 )
 
-// serveOCSP answers a request in the body, or in the rest of the path.
-func (h *Handler) serveOCSP(w http.ResponseWriter, r *http.Request, issuer, path string, inPath bool) {
+func isOCSPRequest(contentType string) bool {
+	if contentType == ocsp.RequestType {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == ocsp.RequestType
+}
+
+// ocsp answers a request in the body, or in the rest of the path.
+func (h *Handler) ocsp(ctx context.Context, r *Request, issuer, path string) Reply {
+	if h.o.OCSP == nil {
+		return nothing()
+	}
 	method := http.MethodPost
-	if inPath {
+	if path != "" {
 		method = http.MethodGet
 	}
-	if h.o.OCSP == nil {
-		refuse(w, http.StatusNotFound, "nothing is served here")
-		return
+	if reply, ok := allows(r, method); !ok {
+		return reply
 	}
-	if !allow(w, r, method) {
-		return
-	}
-	var request []byte
-	if !inPath {
-		var ok bool
-		if request, ok = h.readBody(w, r); !ok {
-			return
+	request := r.Body
+	if path == "" {
+		switch {
+		case !isOCSPRequest(r.ContentType):
+			return refuse(http.StatusUnsupportedMediaType, "send an OCSP request as "+ocsp.RequestType)
+		case len(request) > ocsp.MaxRequest:
+			return Refusal(http.StatusRequestEntityTooLarge)
 		}
 	}
-	responder, err := h.o.OCSP(r.Context(), issuer)
-	if err == nil && inPath {
-		request, err = h.fromPath(r.Context(), issuer, path)
+	responder, err := h.o.OCSP(ctx, issuer)
+	if err == nil && path != "" {
+		request, err = h.fromPath(ctx, issuer, path)
 	}
-	var response *ocsp.Response
 	switch {
 	case errors.Is(err, revocation.ErrUnknownIssuer):
-		refuse(w, http.StatusNotFound, "no issuer of this name is served here")
-		return
+		return refuse(http.StatusNotFound, "no issuer of this name is served here")
 	case errors.Is(err, ocsp.ErrMalformed):
-		response = ocsp.Failure(ocsp.MalformedRequest, err)
+		return h.failure(ctx, r, issuer, ocsp.MalformedRequest, err)
 	case err != nil:
-		response = ocsp.Failure(ocsp.TryLater, err)
-	default:
-		response = responder.Respond(r.Context(), request)
+		return h.failure(ctx, r, issuer, ocsp.TryLater, err)
 	}
-	h.write(w, r, issuer, response)
+	answer, facts := responder.Append(ctx, r.Buffer[:0], request)
+	return h.reply(ctx, r, issuer, answer, facts)
+}
+
+func (h *Handler) failure(ctx context.Context, r *Request, issuer string, status ocsp.ResponseStatus, err error) Reply {
+	return h.reply(ctx, r, issuer, append(r.Buffer[:0], ocsp.Failure(status, err).DER...), ocsp.Facts{Status: status, Err: err})
 }
 
 // fromPath makes a request of what follows the issuer in a path: the form of
@@ -71,6 +78,8 @@ func (h *Handler) fromPath(ctx context.Context, issuer, path string) ([]byte, er
 	if h.o.CACert == nil {
 		return nil, revocation.ErrUnknownIssuer
 	}
+	ctx, cancel := context.WithTimeout(ctx, h.o.Limits.Answer)
+	defer cancel()
 	raw, err := h.o.CACert(ctx, issuer)
 	if err != nil {
 		return nil, err
@@ -94,69 +103,23 @@ func hexSerial(s string) (*big.Int, bool) {
 	return new(big.Int).SetString(s, 16)
 }
 
-// readBody reads the request of a POST. It answers itself when it cannot.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/ocsp-request" {
-		refuse(w, http.StatusUnsupportedMediaType, "send an OCSP request as application/ocsp-request")
-		return nil, false
-	}
-	if r.ContentLength > ocsp.MaxRequest {
-		w.Header().Set("Connection", "close") // rather than reading the rest
-		refuse(w, http.StatusRequestEntityTooLarge, "the request is too large")
-		return nil, false
-	}
-	// A deadline in the past, once the timer fires, ends the read; the
-	// recorders of tests have none.
-	control := http.NewResponseController(w)
-	timer := time.AfterFunc(h.o.Limits.Body, func() { _ = control.SetReadDeadline(time.Unix(1, 0)) })
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, ocsp.MaxRequest))
-	inTime := timer.Stop()
+// reply gives an answer the headers of RFC 5019 section 6.2.
+func (h *Handler) reply(ctx context.Context, r *Request, issuer string, answer []byte, facts ocsp.Facts) Reply {
+	reply := Reply{Status: http.StatusOK, ContentType: typeOCSP, CacheControl: noStore, Body: answer, Buffered: true}
 	switch {
-	case err == nil:
-		return body, true
-	case errors.As(err, new(*http.MaxBytesError)):
-		refuse(w, http.StatusRequestEntityTooLarge, "the request is too large")
-	case !inTime:
-		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusRequestTimeout, "the request did not arrive in time")
-	default:
-		refuse(w, http.StatusBadRequest, "the request could not be read")
+	case facts.Cacheable && r.Method == http.MethodPost:
+		// HTTP keeps no answers to a POST (RFC 9110 section 9.3.3), so that
+		// validators would be octets for nobody.
+		reply.CacheControl = h.fresh(facts.At, facts.NextUpdate)
+	case facts.Cacheable:
+		tag := sha256.Sum256(answer)
+		reply.ETag = []string{`"` + hex.EncodeToString(tag[:]) + `"`}
+		reply.LastModified = []string{facts.ThisUpdate.UTC().Format(http.TimeFormat)}
+		h.cacheUntil(&reply, facts.NextUpdate)
+		return unchanged(r, reply)
+	case facts.Status == ocsp.TryLater || facts.Status == ocsp.InternalError:
+		reply.RetryAt = h.retryAfter
+		h.log.WarnContext(ctx, "cannot answer an OCSP request", "issuer", issuer, "status", facts.Status.String(), "error", facts.Err)
 	}
-	return nil, false
-}
-
-// write sends a response with the headers of RFC 5019 section 6.2.
-func (h *Handler) write(w http.ResponseWriter, r *http.Request, issuer string, response *ocsp.Response) {
-	header := w.Header()
-	header.Set("Content-Type", "application/ocsp-response")
-	if response.Cacheable {
-		tag := sha256.Sum256(response.DER)
-		header.Set("ETag", `"`+hex.EncodeToString(tag[:])+`"`)
-		header.Set("Last-Modified", response.ThisUpdate.Format(http.TimeFormat))
-		h.cacheUntil(header, response.NextUpdate, ", public, no-transform, must-revalidate")
-	} else {
-		header.Set("Cache-Control", "no-store")
-	}
-	switch response.Status {
-	case ocsp.TryLater, ocsp.InternalError:
-		header.Set("Retry-After", h.retryAfter())
-		h.log.WarnContext(r.Context(), "cannot answer an OCSP request", "issuer", issuer, "status", response.Status.String(), "error", response.Err)
-	default:
-		h.log.DebugContext(r.Context(), "answered an OCSP request", "issuer", issuer, "status", response.Status.String(), "error", response.Err)
-	}
-	header.Set("Content-Length", strconv.Itoa(len(response.DER)))
-	_, _ = w.Write(response.DER) // a client that left needs no answer
-}
-
-// cacheUntil sets Cache-Control and Expires to end at nextUpdate, or after
-// MaxAge if that is earlier.
-func (h *Handler) cacheUntil(header http.Header, nextUpdate time.Time, more string) {
-	now := h.o.Now().UTC()
-	age := min(nextUpdate.Sub(now), h.o.Limits.MaxAge).Truncate(time.Second)
-	if age < 0 {
-		age = 0
-	}
-	header.Set("Cache-Control", "max-age="+strconv.FormatInt(int64(age/time.Second), 10)+more)
-	header.Set("Expires", now.Add(age).Format(http.TimeFormat))
+	return reply
 }

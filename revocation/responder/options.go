@@ -18,10 +18,11 @@ const Prefix = "/.well-known/pki/"
 // other error 503, or tryLater for OCSP. One that is nil serves nothing, 404.
 type Options struct {
 	// OCSP returns who answers for an issuer. Several issuers may share one
-	// Responder, which then answers requests about any of them.
+	// Responder, which then answers requests about any of them. It is called for
+	// each request, and returns what is at hand.
 	OCSP func(ctx context.Context, issuer string) (*ocsp.Responder, error)
-	// CRL returns the newest CRL of an issuer.
-	CRL func(ctx context.Context, issuer string) (*CRL, error)
+	// CRL returns the newest list of a scope. It is sent without a copy.
+	CRL func(ctx context.Context, id CRLID) (*CRL, error)
 	// CACert returns the DER of the CA certificate of an issuer. OCSP by
 	// hexadecimal serial needs it too.
 	CACert func(ctx context.Context, issuer string) ([]byte, error)
@@ -29,6 +30,14 @@ type Options struct {
 	Now    func() time.Time // required
 	Logger *slog.Logger     // silent when nil
 	Limits Limits
+}
+
+// CRLID names a list: all that an issuer revoked, or one shard (1, 2, …) of it;
+// and of each the delta.
+type CRLID struct {
+	Issuer string
+	Shard  int
+	Delta  bool
 }
 
 // CRL is a list to serve, such as revocation/crl builds.
@@ -42,8 +51,8 @@ type CRL struct {
 type Limits struct {
 	// Body is how long a client may take to send a request; 5 seconds when 0.
 	Body time.Duration
-	// Answer is how long the functions of Options and the signer may take; 10
-	// seconds when 0.
+	// Answer is how long CRL and CACert may take; 10 seconds when 0. OCSP answers
+	// have the limit of their ocsp.Responder.
 	Answer time.Duration
 	// Path is the longest path that is read, in octets; 8192 when 0.
 	Path int

@@ -82,8 +82,8 @@ func newSite(t testing.TB, caKind, delegateKind string, limits responder.Limits)
 	}
 	handler, err := responder.New(responder.Options{
 		OCSP: func(_ context.Context, name string) (*ocsp.Responder, error) { return answers, s.known(name) },
-		CRL: func(ctx context.Context, name string) (*responder.CRL, error) {
-			if err := s.known(name); err != nil {
+		CRL: func(ctx context.Context, id responder.CRLID) (*responder.CRL, error) {
+			if err := s.known(id.Issuer); err != nil {
 				return nil, err
 			}
 			return s.current(ctx)

@@ -20,8 +20,8 @@ func (s *Server) pkiHandler() (http.Handler, error) {
 	responders := &ocspResponders{s: s, m: map[string]*ocsp.Responder{}}
 	return responder.New(responder.Options{
 		OCSP: responders.get,
-		CRL: func(ctx context.Context, issuer string) (*responder.CRL, error) {
-			c, err := s.engine.CRL(ctx, issuer)
+		CRL: func(ctx context.Context, id responder.CRLID) (*responder.CRL, error) {
+			c, err := s.engine.CRL(ctx, id.Issuer)
 			if err != nil {
 				return nil, err
 			}

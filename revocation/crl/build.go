@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/certctl/certctl/revocation"
@@ -13,7 +14,8 @@ import (
 	"github.com/certctl/certctl/revocation/internal/signing"
 )
 
-// Options say which list to build. All but Lint are required.
+// Options say which list to build. CA, Signer, Number, ThisUpdate and NextUpdate
+// are required.
 type Options struct {
 	CA     *x509.Certificate // with the cRLSign key usage and a subject key identifier
 	Signer crypto.Signer     // the key of CA
@@ -21,7 +23,27 @@ type Options struct {
 	// ThisUpdate is the time of the facts in the list, NextUpdate when the next
 	// one will be there at the latest. They are written in whole seconds.
 	ThisUpdate, NextUpdate time.Time
-	// Lint, if set, judges the signed list; if it fails, so does Build.
+
+	// Shard makes the list of one partition (RFC 5280 section 5.2.5): what the
+	// source selects for it. Points are its URLs then, as the certificates of the
+	// partition name them; they go into an issuing distribution point, which is
+	// critical. The list of everything has neither.
+	Shard  int
+	Points []string
+	// Freshest are the URLs of the delta of this list (section 5.2.6).
+	Freshest []string
+	// Base makes a delta CRL (section 5.2.4) of what changed after position Since
+	// of the source: the position up to which the list with number Base knew.
+	Base  Number
+	Since int64
+	// Previous, if set, is a list of the same CA and Shard that Build made, not a
+	// delta, which knew up to position Since: only what changed is read from the
+	// source. What may leave stays until a list is built without it.
+	Previous []byte
+
+	// Lint, if set, judges the list before it is signed for good: the list, or
+	// where it is long one with as many entries as are worth a look, and the same
+	// signature. If it fails, so does Build.
 	Lint func(der []byte) error
 }
 
@@ -33,13 +55,18 @@ type List struct {
 	Count                  int       // of entries
 }
 
-// Build makes and signs the full CRL of a CA key: every entry that the source
-// yields at ThisUpdate, sorted by serial. Equal inputs give equal lists if the
-// key signs deterministically, as RSA, Ed25519 and in-memory ECDSA keys do.
+// linted is how many entries Options.Lint sees at most. All are written by the
+// same code, and a linter takes longer than all the rest.
+const linted = 10_000
+
+// Build makes and signs a CRL of a CA key: the entries that the source yields
+// at ThisUpdate, sorted by serial. Equal inputs give equal lists if the key
+// signs deterministically, as RSA, Ed25519 and in-memory ECDSA keys do.
 //
-// A serial that the source yields twice is listed once, with its earliest
-// date. A revocation date after ThisUpdate, as clocks of replicas that differ
-// make them, is written as ThisUpdate.
+// Entries are encoded as they come, about 50 octets each, and copied once. A
+// serial that the source yields twice is listed once, with its earliest date. A
+// revocation date after ThisUpdate, as clocks of replicas that differ make them,
+// is written as ThisUpdate.
 //
 // It fails, and returns nothing, when the options are unfit, when the source
 // fails (its error is wrapped) or yields what must not be signed
@@ -53,25 +80,54 @@ func Build(ctx context.Context, src revocation.Source, o Options) (*List, error)
 	if err != nil {
 		return nil, fmt.Errorf("crl: %w", err)
 	}
-	entries := entries{latest: o.ThisUpdate}
-	err = src.Revoked(ctx, revocation.Selection{IssuerKeyID: revocation.KeyID(o.CA), At: o.ThisUpdate}, entries.add)
+	changes := o.Base.n != nil || o.Previous != nil
+	read := &entries{latest: o.ThisUpdate, delta: changes}
+	err = src.Revoked(ctx, revocation.Selection{
+		IssuerKeyID: revocation.KeyID(o.CA), Shard: o.Shard, At: o.ThisUpdate, Delta: changes, Since: o.Since,
+	}, read.add)
 	if err == nil {
 		err = ctx.Err() // a source that ignores ctx may have stopped half-way
 	}
 	if err != nil {
 		return nil, fmt.Errorf("crl: reading what %s revoked: %w", o.CA.Subject, err)
 	}
-	entries.sort()
-	list, err := encode(&o, &entries, algorithm)
+	var pieces [][]byte
+	var count, size int
+	if o.Previous != nil {
+		pieces, count, size, err = merge(o.Previous, read)
+	} else {
+		pieces, count, size = read.sorted()
+	}
 	if err != nil {
 		return nil, err
 	}
-	if o.Lint != nil {
-		if err := o.Lint(list); err != nil {
-			return nil, fmt.Errorf("crl: number %s of %s does not pass the lint and is not published: %w", o.Number, o.CA.Subject, err)
-		}
+	list, err := encode(&o, pieces, size, algorithm)
+	if err != nil {
+		return nil, err
 	}
-	return &List{DER: list, Number: o.Number, ThisUpdate: o.ThisUpdate, NextUpdate: o.NextUpdate, Count: len(entries.order)}, nil
+	if err := o.lint(list, pieces, count, algorithm); err != nil {
+		return nil, fmt.Errorf("crl: number %s of %s does not pass the lint and is not published: %w", o.Number, o.CA.Subject, err)
+	}
+	return &List{DER: list, Number: o.Number, ThisUpdate: o.ThisUpdate, NextUpdate: o.NextUpdate, Count: count}, nil
+}
+
+// lint shows the list to Options.Lint, or its beginning as a list.
+func (o *Options) lint(list []byte, pieces [][]byte, count int, algorithm signing.Algorithm) error {
+	if o.Lint == nil {
+		return nil
+	}
+	if count <= linted {
+		return o.Lint(list)
+	}
+	var some [][]byte
+	size := 0
+	next := iterate(pieces)
+	for range linted {
+		entry, _ := next()
+		some, size = append(some, entry), size+len(entry)
+	}
+	// No linter checks the signature; one of the same form will do.
+	return o.Lint(complete(unsigned(o, some, size, algorithm), make([]byte, 64), algorithm))
 }
 
 func (o *Options) check() error {
@@ -90,8 +146,37 @@ func (o *Options) check() error {
 	if err := errors.Join(der.CheckTime(o.ThisUpdate), der.CheckTime(o.NextUpdate)); err != nil {
 		return fmt.Errorf("crl: %w", err)
 	}
+	if err := o.checkScope(); err != nil {
+		return fmt.Errorf("crl: %w", err)
+	}
 	if err := signing.Belongs(o.CA, o.Signer); err != nil {
 		return fmt.Errorf("crl: %w", err)
+	}
+	return nil
+}
+
+func (o *Options) checkScope() error {
+	switch {
+	case o.Shard < 0:
+		return fmt.Errorf("there is no shard %d; they count from 1", o.Shard)
+	case o.Shard > 0 && len(o.Points) == 0:
+		return errors.New("the list of a shard needs Options.Points, its URLs: without an issuing distribution point it would pass for the whole list")
+	case o.Base.n != nil && o.Previous != nil:
+		return errors.New("Options.Base makes a delta, Options.Previous a whole list; set one")
+	case o.Base.n != nil && len(o.Freshest) > 0:
+		return errors.New("a delta has no freshest CRL (RFC 5280 section 5.2.6)")
+	case o.Base.n != nil && o.Base.n.Cmp(o.Number.n) > 0:
+		return fmt.Errorf("the base, number %s, is newer than its delta, number %s", o.Base, o.Number)
+	}
+	for _, text := range append(append([]string(nil), o.Points...), o.Freshest...) {
+		if u, err := url.Parse(text); err != nil || u.Scheme == "" || u.Host == "" {
+			return fmt.Errorf("%.200q is no absolute URL", text)
+		}
+		for _, c := range []byte(text) {
+			if c <= 0x20 || c > 0x7e {
+				return fmt.Errorf("the URL %.200q is not ASCII", text)
+			}
+		}
 	}
 	return nil
 }

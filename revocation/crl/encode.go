@@ -12,17 +12,32 @@ const outerHeader = 10
 
 var (
 	version2       = []byte{der.Integer, 1, 1}
+	critical       = []byte{der.Boolean, 1, 0xff}
 	oidAuthorityID = []byte{0x06, 3, 0x55, 0x1d, 35}
 	oidCRLNumber   = []byte{0x06, 3, 0x55, 0x1d, 20}
+	oidDelta       = []byte{0x06, 3, 0x55, 0x1d, 27}
+	oidPoint       = []byte{0x06, 3, 0x55, 0x1d, 28}
+	oidFreshest    = []byte{0x06, 3, 0x55, 0x1d, 46}
 )
 
 // encode writes and signs a CertificateList. The to-be-signed part is written
 // once, in its final place: the outer header, whose size depends on the
 // signature's, is put before it afterwards.
-func encode(o *Options, e *entries, algorithm signing.Algorithm) ([]byte, error) {
+func encode(o *Options, pieces [][]byte, revoked int, algorithm signing.Algorithm) ([]byte, error) {
+	b := unsigned(o, pieces, revoked, algorithm)
+	tbs := b[outerHeader:]
+	signature, err := algorithm.SignSame(o.Signer, tbs)
+	if err != nil {
+		return nil, fmt.Errorf("crl: signing number %s of %s: %w", o.Number, o.CA.Subject, err)
+	}
+	return complete(b, signature, algorithm), nil
+}
+
+// unsigned is the TBSCertList, with room before it for the outer header, and
+// after it for the signature. Its entries take revoked octets.
+func unsigned(o *Options, pieces [][]byte, revoked int, algorithm signing.Algorithm) []byte {
 	head := appendHead(nil, o, algorithm)
 	tail := appendExtensions(nil, o)
-	revoked := e.size()
 	size := len(head) + len(tail)
 	if revoked > 0 {
 		size += der.HeaderSize(revoked) + revoked
@@ -32,27 +47,21 @@ func encode(o *Options, e *entries, algorithm signing.Algorithm) ([]byte, error)
 	b = append(b, head...)
 	if revoked > 0 { // an empty revokedCertificates is forbidden (section 5.1.2.6)
 		b = der.AppendHeader(b, der.Sequence, revoked)
-		for _, start := range e.order {
-			entry, _ := e.at(start)
-			b = append(b, entry...)
+		for _, p := range pieces {
+			b = append(b, p...)
 		}
 	}
-	b = append(b, tail...)
+	return append(b, tail...)
+}
 
-	tbs := b[outerHeader:]
-	signature, err := algorithm.SignSame(o.Signer, tbs)
-	if err != nil {
-		return nil, fmt.Errorf("crl: signing number %s of %s: %w", o.Number, o.CA.Subject, err)
-	}
-	if err := o.CA.CheckSignature(algorithm.X509, tbs, signature); err != nil {
-		return nil, fmt.Errorf("crl: the signature that the key of %s made is wrong, and the list is not published: %w", o.CA.Subject, err)
-	}
+// complete makes a CertificateList of what unsigned returned.
+func complete(b, signature []byte, algorithm signing.Algorithm) []byte {
 	b = append(b, algorithm.ID...)
 	b = der.AppendBitString(b, signature)
 	n := len(b) - outerHeader
 	start := outerHeader - der.HeaderSize(n)
 	der.AppendHeader(b[:start], der.Sequence, n)
-	return b[start:], nil
+	return b[start:]
 }
 
 // signatureRoom is a little more than what a signature takes.
@@ -76,15 +85,36 @@ func appendHead(b []byte, o *Options, algorithm signing.Algorithm) []byte {
 func appendExtensions(b []byte, o *Options) []byte {
 	start := len(b)
 	authority := der.Append(nil, 0x80, o.CA.SubjectKeyId) // keyIdentifier [0] IMPLICIT
-	b = appendExtension(b, oidAuthorityID, der.Append(nil, der.Sequence, authority))
-	b = appendExtension(b, oidCRLNumber, der.AppendInteger(nil, o.Number.n))
+	b = appendExtension(b, oidAuthorityID, nil, der.Append(nil, der.Sequence, authority))
+	b = appendExtension(b, oidCRLNumber, nil, der.AppendInteger(nil, o.Number.n))
+	if len(o.Points) > 0 {
+		b = appendExtension(b, oidPoint, critical, der.Append(nil, der.Sequence, pointName(o.Points)))
+	}
+	if o.Base.n != nil {
+		b = appendExtension(b, oidDelta, critical, der.AppendInteger(nil, o.Base.n))
+	}
+	if len(o.Freshest) > 0 {
+		point := der.Append(nil, der.Sequence, pointName(o.Freshest))
+		b = appendExtension(b, oidFreshest, nil, der.Append(nil, der.Sequence, point))
+	}
 	b = der.Wrap(b, start, der.Sequence)
 	return der.Wrap(b, start, der.Context(0))
 }
 
-func appendExtension(b, oid, value []byte) []byte {
+// pointName is a distributionPoint [0] whose fullName [0] is URIs.
+func pointName(urls []string) []byte {
+	var b []byte
+	for _, u := range urls {
+		b = der.Append(b, 0x86, []byte(u)) // uniformResourceIdentifier [6]
+	}
+	b = der.Wrap(b, 0, der.Context(0))
+	return der.Wrap(b, 0, der.Context(0))
+}
+
+func appendExtension(b, oid, critical, value []byte) []byte {
 	start := len(b)
 	b = append(b, oid...)
+	b = append(b, critical...)
 	b = der.Append(b, der.OctetString, value)
 	return der.Wrap(b, start, der.Sequence)
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Number is a CRL number (RFC 5280 section 5.2.3). Only NextNumber makes one,
-// so that numbers rise by construction.
+// Number is a CRL number (RFC 5280 section 5.2.3). Only NextNumber makes new
+// ones, so that numbers rise by construction; NumberOf names one that was used.
 type Number struct{ n *big.Int }
 
 // maxNumber is the largest number of 20 octets: 2^159 - 1.
@@ -34,6 +34,14 @@ func NextNumber(previous *big.Int, now time.Time) (Number, error) {
 		return Number{}, errors.New("crl: the previous CRL number is the last one of 20 octets (RFC 5280 section 5.2.3); the CA needs a new key")
 	}
 	return Number{next}, nil
+}
+
+// NumberOf is the number of a list that exists, for Options.Base.
+func NumberOf(used *big.Int) (Number, error) {
+	if used == nil || used.Sign() < 0 || used.Cmp(maxNumber) > 0 {
+		return Number{}, errors.New("crl: that is no CRL number (RFC 5280 section 5.2.3)")
+	}
+	return Number{new(big.Int).Set(used)}, nil
 }
 
 // Int is the number; nil for the zero Number.

@@ -27,7 +27,7 @@ func benched(b *testing.B, kind string, nonce []byte, warm bool) (*ocsp.Responde
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = r.Follow(ctx) }()
 	b.Cleanup(func() { cancel(); <-done })

@@ -203,18 +203,17 @@ func (i *Issuer) certIDs(serial *big.Int) [][]byte {
 	out := make([][]byte, 0, 2*len(hashes))
 	for n, h := range hashes {
 		for _, parameters := range [][]byte{{5, 0}, nil} {
-			out = append(out, appendCertID(nil, h.oid, parameters, i.ids[n], serial))
+			out = append(out, encodeCertID(h.oid, parameters, i.ids[n], serial))
 		}
 	}
 	return out
 }
 
-func appendCertID(b, oid, parameters []byte, hash issuerHash, serial *big.Int) []byte {
-	start := len(b)
+func encodeCertID(oid, parameters []byte, hash issuerHash, serial *big.Int) []byte {
 	algorithm := append(der.Append(nil, 0x06, oid), parameters...)
-	b = der.Append(b, der.Sequence, algorithm)
+	b := der.Append(nil, der.Sequence, algorithm)
 	b = der.Append(b, der.OctetString, hash.name)
 	b = der.Append(b, der.OctetString, hash.key)
 	b = der.AppendInteger(b, serial)
-	return der.Wrap(b, start, der.Sequence)
+	return der.Wrap(b, 0, der.Sequence)
 }

@@ -69,7 +69,7 @@ func newKeeper(t *testing.T, size int64) *keeper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = k.Follow(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })

@@ -11,9 +11,9 @@ import (
 // in no cache then.
 func FuzzQuick(f *testing.F) {
 	hash := issuerHash{make([]byte, 20), make([]byte, 20)}
-	id := appendCertID(nil, oidSHA1, []byte{5, 0}, hash, big.NewInt(5))
+	id := encodeCertID(oidSHA1, []byte{5, 0}, hash, big.NewInt(5))
 	f.Add(requestOf(id))
-	f.Add(requestOf(appendCertID(nil, oidSHA512, nil, issuerHash{make([]byte, 64), make([]byte, 64)}, big.NewInt(-5))))
+	f.Add(requestOf(encodeCertID(oidSHA512, nil, issuerHash{make([]byte, 64), make([]byte, 64)}, big.NewInt(-5))))
 	f.Add([]byte("0\x800\x800"))
 	f.Fuzz(func(t *testing.T, request []byte) {
 		certID, nonce, ok := quick(request)
@@ -31,7 +31,7 @@ func FuzzQuick(f *testing.F) {
 func TestQuickIsUsed(t *testing.T) {
 	for n, h := range hashes {
 		size := h.hash.Size()
-		id := appendCertID(nil, h.oid, []byte{5, 0}, issuerHash{make([]byte, size), make([]byte, size)}, new(big.Int).Lsh(big.NewInt(1), 150))
+		id := encodeCertID(h.oid, []byte{5, 0}, issuerHash{make([]byte, size), make([]byte, size)}, new(big.Int).Lsh(big.NewInt(1), 150))
 		if got, nonce, ok := quick(requestOf(id)); !ok || nonce != nil || !bytes.Equal(got, id) {
 			t.Errorf("%d: %x, %x, %v", n, got, nonce, ok)
 		}
@@ -42,7 +42,7 @@ func TestQuickIsUsed(t *testing.T) {
 }
 
 func BenchmarkQuick(b *testing.B) {
-	request := requestOf(appendCertID(nil, oidSHA1, []byte{5, 0}, issuerHash{make([]byte, 20), make([]byte, 20)}, new(big.Int).Lsh(big.NewInt(1), 150)))
+	request := requestOf(encodeCertID(oidSHA1, []byte{5, 0}, issuerHash{make([]byte, 20), make([]byte, 20)}, new(big.Int).Lsh(big.NewInt(1), 150)))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, ok := quick(request); !ok {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,7 +166,7 @@ func (r *Responder) fromKept(ctx context.Context, certID, nonce, b []byte, now t
 		if len(k.head) == 0 {
 			return nil
 		}
-		response.DER = append(k.head, (*r.cache.tails.Load())[k.tail]...)
+		response.DER = slices.Concat(k.head, (*r.cache.tails.Load())[k.tail])
 		response.ProducedAt, response.Cacheable = response.ThisUpdate, true
 		return response
 	}

@@ -38,7 +38,7 @@ func BenchmarkHandlerKept(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = answers.Follow(ctx) }()
 	defer func() { cancel(); <-done }()

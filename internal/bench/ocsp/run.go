@@ -14,15 +14,14 @@ import (
 
 // server is one that is measured.
 type server struct {
-	name     string
-	path     string // of its URL
-	nonce    bool
-	command  []string
-	address  string
-	optional bool
-	rates    []float64 // answers a second, by round
-	costs    []float64 // microseconds of the server's CPU for one answer
-	slow     bool // a short turn is enough
+	name    string
+	path    string // of its URL
+	nonce   bool
+	command []string
+	address string
+	rates   []float64 // answers a second, by round
+	costs   []float64 // microseconds of the server's CPU for one answer
+	slow    bool      // a short turn is enough
 
 	process *exec.Cmd
 }
@@ -42,11 +41,15 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		for _, m := range servers {
+			m.stop()
+		}
+	}()
 	for _, m := range servers {
 		if err := m.start(ctx); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		defer m.stop()
 	}
 	for round := range s.rounds + 1 {
 		for _, m := range servers {

@@ -127,10 +127,10 @@ func (k known) Revoked(context.Context, revocation.Selection, func(*big.Int, rev
 }
 
 func (k known) Changes(_ context.Context, _ string, since int64, _ func(*big.Int) error) (int64, error) {
-	if since > 0 {
-		return 0, revocation.ErrAllChanged
+	if since > 1 {
+		return 1, revocation.ErrAllChanged
 	}
-	return 0, nil
+	return 1, nil
 }
 
 func ours(dir string) (*responder.Handler, error) {

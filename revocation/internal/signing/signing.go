@@ -55,30 +55,53 @@ func ForKey(pub crypto.PublicKey) (Algorithm, error) {
 
 // Sign signs a message.
 func (a Algorithm) Sign(s crypto.Signer, message []byte) ([]byte, error) {
-	return a.sign(s, rand.Reader, message)
+	return s.Sign(rand.Reader, a.digest(message), a.hash)
 }
 
 // SignSame is Sign, but signs equal messages alike wherever the key allows it:
-// ECDSA keys in memory sign as in RFC 6979.
+// ECDSA keys in memory sign as in RFC 6979. The signature is checked, too: a
+// module that signs wrongly is found out here. The message is read once.
 func (a Algorithm) SignSame(s crypto.Signer, message []byte) ([]byte, error) {
+	random := rand.Reader
 	if _, ok := s.(*ecdsa.PrivateKey); ok {
-		return a.sign(s, nil, message)
+		random = nil
 	}
-	return a.sign(s, rand.Reader, message)
+	digest := a.digest(message)
+	signature, err := s.Sign(random, digest, a.hash)
+	if err != nil {
+		return nil, err
+	}
+	if !a.verify(s.Public(), digest, signature) {
+		return nil, errors.New("the signature that the key made is wrong")
+	}
+	return signature, nil
 }
 
-func (a Algorithm) sign(s crypto.Signer, random interface{ Read([]byte) (int, error) }, message []byte) ([]byte, error) {
+// digest is what the key signs: the hash, or the message itself.
+func (a Algorithm) digest(message []byte) []byte {
 	switch a.hash {
 	case 0:
+		return message
 	case crypto.SHA256: // without the object
 		sum := sha256.Sum256(message)
-		message = sum[:]
+		return sum[:]
 	default:
 		h := a.hash.New()
 		h.Write(message)
-		message = h.Sum(nil)
+		return h.Sum(nil)
 	}
-	return s.Sign(random, message, a.hash)
+}
+
+func (a Algorithm) verify(pub crypto.PublicKey, digest, signature []byte) bool {
+	switch k := pub.(type) {
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(k, a.hash, digest, signature) == nil
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(k, digest, signature)
+	case ed25519.PublicKey:
+		return ed25519.Verify(k, digest, signature)
+	}
+	return false
 }
 
 // Belongs reports, as an error, that signer is not the key of cert.

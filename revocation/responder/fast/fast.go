@@ -24,10 +24,10 @@ import (
 type Options struct {
 	Handler *responder.Handler // required; answers below responder.Prefix
 	Else    http.Handler       // answers everything else; 404 when nil
-	// Observe, if set, is told of each answered request: how many octets the
-	// answer has, and how long it took.
+	// Observe, if set, is told of each answered request, and how long it took.
 	Observe func(ctx *fasthttp.RequestCtx, took time.Duration)
-	Logger  *slog.Logger // silent when nil
+	Now     func() time.Time // required by Observe
+	Logger  *slog.Logger     // silent when nil
 
 	// Read bounds how long a client may take to send a request, Write how long
 	// to take an answer, Idle how long a connection may wait for the next. 5
@@ -48,6 +48,9 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Handler == nil {
 		return nil, errors.New("fast: Options.Handler is required")
+	}
+	if o.Observe != nil && o.Now == nil {
+		return nil, errors.New("fast: Options.Observe needs Options.Now")
 	}
 	set := func(d *time.Duration, otherwise time.Duration) {
 		if *d <= 0 {
@@ -81,9 +84,9 @@ func New(o Options) (*Server, error) {
 	if o.Observe != nil {
 		inner := handle
 		handle = func(ctx *fasthttp.RequestCtx) {
-			begun := time.Now()
+			begun := o.Now()
 			inner(ctx)
-			o.Observe(ctx, time.Since(begun))
+			o.Observe(ctx, o.Now().Sub(begun))
 		}
 	}
 	s.http = &fasthttp.Server{

@@ -42,7 +42,7 @@ func both(t *testing.T, h *responder.Handler, read time.Duration) map[string]str
 	go func() { _ = standard.Serve(a); done <- struct{}{} }()
 	go func() { _ = s.Serve(b); done <- struct{}{} }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		standard.Close()
 		if err := s.Shutdown(ctx); err != nil {
@@ -80,7 +80,7 @@ func handler(t *testing.T) (*responder.Handler, []byte) {
 }
 
 // send writes what a client sends, and reads what comes back.
-func send(t *testing.T, address, text string) (*http.Response, []byte) {
+func send(t *testing.T, address, text string) (answered, []byte) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 	if err != nil {
@@ -96,11 +96,20 @@ func send(t *testing.T, address, text string) (*http.Response, []byte) {
 	if err != nil {
 		t.Fatalf("%.60q: %v", text, err)
 	}
+	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r, body
+	return answered{r.StatusCode, r.Close, r.Header, r.ContentLength}, body
+}
+
+// answered is what is looked at of an answer, besides its body.
+type answered struct {
+	StatusCode    int
+	Close         bool
+	Header        http.Header
+	ContentLength int64
 }
 
 // TestBothAnswerAlike: status, body and every header but Date.

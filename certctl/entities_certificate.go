@@ -51,6 +51,26 @@ func (c *Certificate) Become(to CertificateStatus, why string) error {
 	return nil
 }
 
+// HoldReason is the RevocationReason of a certificate on hold.
+const HoldReason = "certificateHold"
+
+// Held reports whether the certificate is Revoked in the one way that can be
+// undone (RFC 5280 section 5.3.1, certificateHold).
+func (c *Certificate) Held() bool {
+	return c.Status == CertificateRevoked && c.RevocationReason == HoldReason
+}
+
+// Release takes the certificate off hold, to what its dates and jobs make of
+// it. Nothing else leads out of Revoked but the archive.
+func (c *Certificate) Release(to CertificateStatus, why string) error {
+	lands := to == CertificateActive || to == CertificateExpiring || to == CertificateExpired || to == CertificateRenewalInProgress
+	if !c.Held() || !lands {
+		return &TransitionError{"certificate", c.ID, string(c.Status), string(to)}
+	}
+	c.Status, c.StatusReason, c.RevokedAt, c.RevocationReason = to, why, time.Time{}, ""
+	return nil
+}
+
 // CertificateVersion is one certificate that a CA signed.
 type CertificateVersion struct {
 	ID            string    `bun:"id,pk"`

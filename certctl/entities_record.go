@@ -75,6 +75,11 @@ type (
 		Serial        string `json:"serial"`
 		Reason        string `json:"reason"`
 	}
+	// CertificateVersionReleased: a hold was lifted.
+	CertificateVersionReleased struct {
+		CertificateID string `json:"certificate_id"`
+		Serial        string `json:"serial"`
+	}
 	AgentChanged struct {
 		AgentID string      `json:"agent_id"`
 		From    AgentStatus `json:"from,omitempty"`
@@ -90,14 +95,15 @@ type (
 	}
 )
 
-func (CertificateChanged) event() string        { return "certificate.changed" }
-func (CertificateIssued) event() string         { return "certificate.issued" }
-func (RenewalFailed) event() string             { return "certificate.renewal_failed" }
-func (ExpirationWarning) event() string         { return "certificate.expiration_warning" }
-func (DeploymentFinished) event() string        { return "deployment.finished" }
-func (CertificateVersionRevoked) event() string { return "certificate.revoked" }
-func (AgentChanged) event() string              { return "agent.changed" }
-func (JobFinished) event() string               { return "job.finished" }
+func (CertificateChanged) event() string         { return "certificate.changed" }
+func (CertificateIssued) event() string          { return "certificate.issued" }
+func (RenewalFailed) event() string              { return "certificate.renewal_failed" }
+func (ExpirationWarning) event() string          { return "certificate.expiration_warning" }
+func (DeploymentFinished) event() string         { return "deployment.finished" }
+func (CertificateVersionRevoked) event() string  { return "certificate.revoked" }
+func (CertificateVersionReleased) event() string { return "certificate.released" }
+func (AgentChanged) event() string               { return "agent.changed" }
+func (JobFinished) event() string                { return "job.finished" }
 
 // Lease is one scheduler loop's row: whoever holds it runs the tick.
 type Lease struct {

@@ -29,7 +29,7 @@ var certificateSteps = map[CertificateStatus][]CertificateStatus{
 	CertificateExpiring:          {CertificateActive, CertificateExpired, CertificateRenewalInProgress, CertificateRevoked, CertificateArchived},
 	CertificateExpired:           {CertificateRenewalInProgress, CertificateRevoked, CertificateArchived},
 	CertificateRenewalInProgress: {CertificateActive, CertificateExpiring, CertificateExpired, CertificateRevoked, CertificateArchived},
-	CertificateRevoked:           {CertificateArchived},
+	CertificateRevoked:           {CertificateArchived}, // and out of a hold by Certificate.Release
 	CertificateArchived:          {},
 }
 

@@ -179,8 +179,31 @@ type DeployResponse struct {
 
 // RevokeRequest revokes a certificate.
 type RevokeRequest struct {
-	Reason       string `json:"reason,omitempty" enum:"unspecified,keyCompromise,caCompromise,affiliationChanged,superseded,cessationOfOperation,certificateHold,privilegeWithdrawn" doc:"RFC 5280 section 5.3.1; unspecified when absent"`
-	SerialNumber string `json:"serial_number,omitempty" maxLength:"96" doc:"One version only; absent: every version that has not expired, and the certificate becomes Revoked"`
+	Reason       string    `json:"reason,omitempty" enum:"unspecified,keyCompromise,caCompromise,affiliationChanged,superseded,cessationOfOperation,certificateHold,privilegeWithdrawn" doc:"RFC 5280 section 5.3.1; unspecified when absent"`
+	SerialNumber string    `json:"serial_number,omitempty" maxLength:"96" doc:"One version only; absent: every version that has not expired, and the certificate becomes Revoked"`
+	InvalidSince time.Time `json:"invalid_since,omitzero" doc:"Invalidity date (RFC 5280 section 5.3.2): since when the certificate must not be trusted, if that is known; not in the future"`
+}
+
+// HoldRequest puts a certificate on hold.
+type HoldRequest struct {
+	SerialNumber string `json:"serial_number,omitempty" maxLength:"96" doc:"One version only; absent: every version that has not expired, and the certificate becomes Revoked with reason certificateHold"`
+}
+
+// HoldResponse tells what is on hold.
+type HoldResponse struct {
+	Status      string       `json:"status" enum:"held"`
+	Revocations []Revocation `json:"revocations" nullable:"false"`
+}
+
+// ReleaseRequest lifts a hold.
+type ReleaseRequest struct {
+	SerialNumber string `json:"serial_number,omitempty" maxLength:"96" doc:"One version only; absent: every version on hold"`
+}
+
+// ReleaseResponse tells what was released.
+type ReleaseResponse struct {
+	Status      string       `json:"status" enum:"released"`
+	Revocations []Revocation `json:"revocations" nullable:"false"`
 }
 
 // RevokeResponse tells what was revoked.
@@ -199,6 +222,8 @@ type Revocation struct {
 	Reason         string    `json:"reason"`
 	RevokedAt      time.Time `json:"revoked_at"`
 	RevokedBy      string    `json:"revoked_by"`
+	InvalidSince   time.Time `json:"invalid_since,omitzero"`
+	ReleasedAt     time.Time `json:"released_at,omitzero" doc:"When the hold was lifted: it is not revoked any more"`
 	IssuerNotified time.Time `json:"issuer_notified_at,omitzero" doc:"When an outside CA confirmed it; at once for our own"`
 	IssuerError    string    `json:"issuer_error,omitempty"`
 }

@@ -37,4 +37,6 @@ const (
 	StatusRenewalTriggered    = "renewal_triggered"
 	StatusDeploymentTriggered = "deployment_triggered"
 	StatusRevoked             = "revoked"
+	StatusHeld                = "held"
+	StatusReleased            = "released"
 )

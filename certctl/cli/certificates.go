@@ -80,7 +80,7 @@ func (s *session) certificates() *cli.Command {
 		}, func(ctx context.Context, cl *client.Client, id string, r api.CertificateUpdate) (*api.Certificate, error) {
 			return cl.UpdateCertificate(ctx, id, r)
 		}),
-		s.renewCommand(), s.deployCommand(), s.revokeCommand(), s.exportCommand(), s.versionsCommand(), s.bindingsCommand(),
+		s.renewCommand(), s.deployCommand(), s.revokeCommand(), s.holdCommand(), s.releaseCommand(), s.exportCommand(), s.versionsCommand(), s.bindingsCommand(),
 		s.bindCommand(),
 		act(s, "unbind", "end a binding; what the target serves stays", "is unbound",
 			[]cli.Flag{&cli.StringFlag{Name: "target-id", Required: true}},
@@ -199,27 +199,6 @@ func (s *session) deployCommand() *cli.Command {
 			return err
 		}
 		return showOne(s, c, func(x *api.Certificate) string { return x.ID }, row)
-	})
-}
-
-func (s *session) revokeCommand() *cli.Command {
-	return act(s, "revoke", "revoke a certificate, or one of its versions", "is revoked; CRL and OCSP say so from now on", []cli.Flag{
-		&cli.StringFlag{Name: "reason", Value: "unspecified", Usage: "unspecified, keyCompromise, caCompromise, affiliationChanged, superseded, cessationOfOperation, certificateHold or privilegeWithdrawn"},
-		&cli.StringFlag{Name: "serial", Usage: "one version; all that have not expired without it"},
-	}, func(ctx context.Context, cl *client.Client, c *cli.Context, id string) error {
-		out, err := cl.RevokeCertificate(ctx, id, api.RevokeRequest{Reason: c.String("reason"), SerialNumber: c.String("serial")})
-		if err != nil {
-			return err
-		}
-		rows := make([]*api.Revocation, len(out.Revocations))
-		for i := range out.Revocations {
-			rows[i] = &out.Revocations[i]
-		}
-		return show(s, c, []column[api.Revocation]{
-			{"SERIAL", func(r *api.Revocation) string { return r.SerialNumber }},
-			{"REASON", func(r *api.Revocation) string { return r.Reason }},
-			{"REVOKED AT", func(r *api.Revocation) string { return s.when(r.RevokedAt) }},
-		}, func(r *api.Revocation) string { return r.SerialNumber }, rows)
 	})
 }
 

@@ -66,6 +66,17 @@ func (c *Client) RevokeCertificate(ctx context.Context, id string, r api.RevokeR
 	return invoke[api.RevokeResponse](ctx, c, call{method: http.MethodPost, path: "/certificates/%s/revoke", body: r, keyed: true}, opts, id)
 }
 
+// HoldCertificate revokes in the way that ReleaseCertificate can undo.
+func (c *Client) HoldCertificate(ctx context.Context, id string, r api.HoldRequest, opts ...CallOption) (*api.HoldResponse, error) {
+	return invoke[api.HoldResponse](ctx, c, call{method: http.MethodPost, path: "/certificates/%s/hold", body: r, keyed: true}, opts, id)
+}
+
+// ReleaseCertificate lifts a hold; ErrIllegalTransition for every other
+// revocation.
+func (c *Client) ReleaseCertificate(ctx context.Context, id string, r api.ReleaseRequest, opts ...CallOption) (*api.ReleaseResponse, error) {
+	return invoke[api.ReleaseResponse](ctx, c, call{method: http.MethodPost, path: "/certificates/%s/release", body: r, keyed: true}, opts, id)
+}
+
 // ExportCertificatePEM returns a version's certificate and chain; an empty
 // serial number is the current version.
 func (c *Client) ExportCertificatePEM(ctx context.Context, id, serial string) (*api.Export, error) {

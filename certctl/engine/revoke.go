@@ -12,149 +12,271 @@ import (
 // Revoke revokes every unexpired version of a certificate, or the one with the
 // given serial. For our own CAs the revocation is a fact with this
 // transaction: OCSP and CRL read it from there. Other CAs are told by a loop
-// that does not give up.
+// that does not give up. A version on hold can still be revoked for another
+// reason; nothing else is revoked twice.
 func (e *Engine) Revoke(ctx context.Context, id string, in RevokeOptions) ([]*certctl.Revocation, error) {
-	if _, err := revocation.ParseReason(in.Reason.String()); err != nil {
-		return nil, certctl.Invalid("revocation", certctl.Problem{Field: "reason", Message: err.Error()})
+	if err := e.judgeRevocation(&in); err != nil {
+		return nil, err
 	}
-	signing, err := e.signsOwnCRL(ctx, id)
+	keep, err := e.crlKeepers(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	var out []*certctl.Revocation
 	err = e.store.Update(ctx, func(ctx context.Context, tx certctl.Tx) error {
-		out = nil
-		c, err := tx.Certificates().Get(ctx, id)
+		subjects, err := e.revocationSubjects(ctx, tx.Reader(), id)
 		if err != nil {
 			return err
 		}
-		if c.Status == certctl.CertificateRevoked && in.Serial == "" {
-			return certctl.Errorf(certctl.ErrIllegalTransition, "certificate %s was revoked at %s already (%s)",
-				id, c.RevokedAt.Format(time.RFC3339), c.RevocationReason)
-		}
-		versions, err := e.toRevoke(ctx, tx, c, in.Serial)
-		if err != nil {
+		if len(subjects) == 0 {
+			_, err := tx.Certificates().Get(ctx, id) // says that there is none
 			return err
 		}
-		current := false
-		for _, v := range versions {
-			r, err := e.revokeVersion(ctx, tx, v, in.Reason, signing[v.IssuerID])
-			if err != nil {
-				return err
-			}
-			out = append(out, r)
-			current = current || v.ID == c.CurrentVersionID
-		}
-		if !current || c.Status == certctl.CertificateRevoked || c.Status == certctl.CertificateArchived {
-			return nil
-		}
-		from := c.Status
-		if err := c.Become(certctl.CertificateRevoked, "revoked by "+certctl.ActorFrom(ctx).ID+": "+in.Reason.String()); err != nil {
-			return err
-		}
-		c.RevokedAt, c.RevocationReason, c.RenewAt = tx.Now(), in.Reason.String(), time.Time{}
-		if err := e.dropJobs(ctx, tx, c, "the certificate was revoked"); err != nil {
-			return err
-		}
-		return saveCertificate(ctx, tx, c, from)
+		out, err = e.revokeSubject(ctx, tx, subjects[0], in, keep)
+		return err
 	})
 	return out, err
 }
 
-// toRevoke are the versions that a revocation is about: not expired, not
-// revoked yet.
-func (e *Engine) toRevoke(ctx context.Context, tx certctl.Tx, c *certctl.Certificate, serial string) ([]*certctl.CertificateVersion, error) {
-	f := certctl.VersionFilter{CertificateIDs: []string{c.ID}, ExpiresAfter: tx.Now()}
-	if serial != "" {
-		n, err := certctl.ParseSerial(serial)
+// judgeRevocation checks what can be checked without looking at certificates.
+func (e *Engine) judgeRevocation(in *RevokeOptions) error {
+	var problems []certctl.Problem
+	if _, err := revocation.ParseReason(in.Reason.String()); err != nil {
+		problems = append(problems, certctl.Problem{Field: "reason", Message: err.Error()})
+	}
+	if in.InvalidSince.After(e.now()) {
+		problems = append(problems, certctl.Problem{Field: "invalid_since", Message: "is in the future; the certificate is revoked from now on anyway"})
+	}
+	if in.Serial != "" {
+		n, err := certctl.ParseSerial(in.Serial)
 		if err != nil {
-			return nil, err
+			problems = append(problems, certctl.Problem{Field: "serial_number", Message: err.Error()})
+		} else {
+			in.Serial = certctl.SerialText(n)
 		}
-		f.Serial = certctl.SerialText(n)
 	}
-	versions, err := all(ctx, tx.Versions(), f)
+	if !in.InvalidSince.IsZero() {
+		in.InvalidSince = in.InvalidSince.UTC().Truncate(time.Second) // as CRLs have it
+	}
+	return certctl.Invalid("revocation", problems...)
+}
+
+// subject is a certificate with all that its revocation depends on.
+type subject struct {
+	cert     *certctl.Certificate
+	versions []*certctl.CertificateVersion
+	rows     map[string]*certctl.Revocation // by version, those that were released included
+	busy     bool                           // it has live jobs
+}
+
+// revocationSubjects reads certificates for revocation; those that do not
+// exist are left out.
+func (e *Engine) revocationSubjects(ctx context.Context, r certctl.Reader, ids ...string) ([]*subject, error) {
+	certs, err := all(ctx, r.Certificates(), certctl.CertificateFilter{IDs: ids})
 	if err != nil {
 		return nil, err
 	}
-	revoked, err := all(ctx, tx.Revocations(), certctl.RevocationFilter{CertificateIDs: []string{c.ID}})
+	versions, err := all(ctx, r.Versions(), certctl.VersionFilter{CertificateIDs: ids})
 	if err != nil {
 		return nil, err
 	}
-	done := map[string]bool{}
-	for _, r := range revoked {
-		done[r.VersionID] = true
+	rows, err := all(ctx, r.Revocations(), certctl.RevocationFilter{CertificateIDs: ids})
+	if err != nil {
+		return nil, err
 	}
-	var out []*certctl.CertificateVersion
+	jobs, err := all(ctx, r.Jobs(), certctl.JobFilter{CertificateIDs: ids, Statuses: liveStatuses()})
+	if err != nil {
+		return nil, err
+	}
+	out, byID := make([]*subject, len(certs)), make(map[string]*subject, len(certs))
+	for i, c := range certs {
+		out[i] = &subject{cert: c, rows: map[string]*certctl.Revocation{}}
+		byID[c.ID] = out[i]
+	}
 	for _, v := range versions {
-		if !done[v.ID] {
+		byID[v.CertificateID].versions = append(byID[v.CertificateID].versions, v)
+	}
+	for _, row := range rows {
+		byID[row.CertificateID].rows[row.VersionID] = row
+	}
+	for _, j := range jobs {
+		byID[j.CertificateID].busy = true
+	}
+	return out, nil
+}
+
+// standing is the revocation that holds for a version, or nil: one that was
+// released does not.
+func (s *subject) standing(v *certctl.CertificateVersion) *certctl.Revocation {
+	if r := s.rows[v.ID]; r != nil && r.ReleasedAt.IsZero() {
+		return r
+	}
+	return nil
+}
+
+func held(r *certctl.Revocation) bool {
+	return r != nil && r.ReleasedAt.IsZero() && revocation.Reason(r.Reason) == revocation.CertificateHold
+}
+
+// toRevoke are the versions that a revocation is about: not expired, and not
+// revoked yet but for a hold that becomes final.
+func (s *subject) toRevoke(in RevokeOptions, now time.Time) ([]*certctl.CertificateVersion, error) {
+	var out []*certctl.CertificateVersion
+	for _, v := range s.versions {
+		stands := s.standing(v)
+		final := held(stands) && in.Reason != revocation.CertificateHold
+		if (in.Serial == "" || in.Serial == v.Serial) && v.NotAfter.After(now) && (stands == nil || final) {
 			out = append(out, v)
 		}
 	}
+	c := s.cert
 	switch {
 	case len(out) > 0:
 		return out, nil
-	case serial != "":
-		return nil, certctl.Errorf(certctl.ErrConflict, "certificate %s has no unexpired, unrevoked version with serial %s", c.ID, serial)
+	case in.Serial != "":
+		return nil, certctl.Errorf(certctl.ErrConflict, "certificate %s has no unexpired, unrevoked version with serial %s", c.ID, in.Serial)
+	case c.Status == certctl.CertificateRevoked:
+		return nil, certctl.Errorf(certctl.ErrIllegalTransition, "certificate %s was revoked at %s already (%s)",
+			c.ID, c.RevokedAt.Format(time.RFC3339), c.RevocationReason)
 	default:
-		return nil, certctl.Errorf(certctl.ErrIllegalTransition, "certificate %s (%s) has no version that could be revoked: none was issued, or all have expired", c.ID, c.Status)
+		return nil, certctl.Errorf(certctl.ErrIllegalTransition, "certificate %s (%s) has no version that could be revoked: none was issued, or all have expired or are revoked", c.ID, c.Status)
 	}
 }
 
-// revokeVersion writes the revocation that CRL and OCSP read.
-func (e *Engine) revokeVersion(ctx context.Context, tx certctl.Tx, v *certctl.CertificateVersion, reason revocation.Reason, ours bool) (*certctl.Revocation, error) {
-	now := tx.Now()
-	r := &certctl.Revocation{
-		ID: certctl.NewID(certctl.PrefixRevocation, now), IssuerID: v.IssuerID, IssuerKeyID: v.IssuerKeyID, Serial: v.Serial,
-		CertificateID: v.CertificateID, VersionID: v.ID, Reason: int(reason), RevokedAt: now, RevokedBy: certctl.ActorFrom(ctx).ID,
-		NotAfter: v.NotAfter, RetryAt: now,
+// revokeSubject revokes one certificate, or one of its versions.
+func (e *Engine) revokeSubject(ctx context.Context, tx certctl.Tx, s *subject, in RevokeOptions, keep crlKeepers) ([]*certctl.Revocation, error) {
+	c := s.cert
+	versions, err := s.toRevoke(in, tx.Now())
+	if err != nil {
+		return nil, err
 	}
+	var out []*certctl.Revocation
+	var current *certctl.Revocation
+	for _, v := range versions {
+		ours, err := keep.ours(v.IssuerID)
+		if err != nil {
+			return nil, err
+		}
+		r, err := e.writeRevocation(ctx, tx, v, s.rows[v.ID], in, ours)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+		if v.ID == c.CurrentVersionID {
+			current = r
+		}
+	}
+	if current == nil || c.Status == certctl.CertificateArchived {
+		return out, nil
+	}
+	from := c.Status
+	if err := c.Become(certctl.CertificateRevoked, "revoked by "+certctl.ActorFrom(ctx).ID+": "+in.Reason.String()); err != nil {
+		return nil, err
+	}
+	c.RevokedAt, c.RevocationReason, c.RenewAt = current.RevokedAt, in.Reason.String(), time.Time{}
+	if s.busy {
+		if err := e.dropJobs(ctx, tx, c, "the certificate was revoked"); err != nil {
+			return nil, err
+		}
+	}
+	return out, saveCertificate(ctx, tx, c, from)
+}
+
+// revokeVersion revokes a version that has never been revoked.
+func (e *Engine) revokeVersion(ctx context.Context, tx certctl.Tx, v *certctl.CertificateVersion, reason revocation.Reason, ours bool) (*certctl.Revocation, error) {
+	return e.writeRevocation(ctx, tx, v, nil, RevokeOptions{Reason: reason}, ours)
+}
+
+// writeRevocation writes the revocation that CRL and OCSP read. One that
+// became final keeps the date of its hold, for the certificate has been
+// revoked ever since; one after a release has its own.
+func (e *Engine) writeRevocation(ctx context.Context, tx certctl.Tx, v *certctl.CertificateVersion, r *certctl.Revocation, in RevokeOptions, ours bool) (*certctl.Revocation, error) {
+	now, d := tx.Now(), details{"serial": v.Serial, "reason": in.Reason.String()}
+	known := r != nil
+	switch {
+	case !known:
+		r = &certctl.Revocation{
+			ID: certctl.NewID(certctl.PrefixRevocation, now), IssuerID: v.IssuerID, IssuerKeyID: v.IssuerKeyID, Serial: v.Serial,
+			CertificateID: v.CertificateID, VersionID: v.ID, NotAfter: v.NotAfter, CRLShard: v.CRLShard, RevokedAt: now,
+		}
+	case r.ReleasedAt.IsZero():
+		d["held_since"] = r.RevokedAt
+	default:
+		r.RevokedAt, r.ReleasedAt, r.InvalidSince = now, time.Time{}, time.Time{}
+	}
+	r.Reason, r.RevokedBy, r.Sequence = int(in.Reason), certctl.ActorFrom(ctx).ID, 0
+	if !in.InvalidSince.IsZero() {
+		r.InvalidSince, d["invalid_since"] = in.InvalidSince, in.InvalidSince
+	}
+	r.IssuerNotified, r.IssuerError, r.Attempts, r.RetryAt = time.Time{}, "", 0, now
 	if ours {
 		r.IssuerNotified, r.RetryAt = now, time.Time{}
 	}
-	if err := tx.Revocations().Insert(ctx, r); err != nil {
+	write := tx.Revocations().Update
+	if !known {
+		write = func(ctx context.Context, r *certctl.Revocation) error { return tx.Revocations().Insert(ctx, r) }
+	}
+	if err := write(ctx, r); err != nil {
 		return nil, err
 	}
 	tx.Nudge(certctl.TopicRevocations, certctl.TopicEvents)
-	if err := audit(ctx, tx, "certificate_revoked", "certificate", v.CertificateID, details{"serial": v.Serial, "reason": reason.String()}); err != nil {
+	action := "certificate_revoked"
+	if in.Reason == revocation.CertificateHold {
+		action = "certificate_held"
+	}
+	if err := audit(ctx, tx, action, "certificate", v.CertificateID, d); err != nil {
 		return nil, err
 	}
-	return r, tx.Emit(ctx, certctl.CertificateVersionRevoked{CertificateID: v.CertificateID, Serial: v.Serial, Reason: reason.String()})
+	return r, tx.Emit(ctx, certctl.CertificateVersionRevoked{CertificateID: v.CertificateID, Serial: v.Serial, Reason: in.Reason.String()})
 }
 
-// signsOwnCRL tells for each issuer of a certificate's versions whether its
-// CRL is signed here.
-func (e *Engine) signsOwnCRL(ctx context.Context, certificateID string) (map[string]bool, error) {
-	var issuers []*certctl.Issuer
+// crlKeepers tells by issuer whether its CRL is signed here, or why that
+// cannot be known now.
+type crlKeepers map[string]crlKeeper
+
+type crlKeeper struct {
+	ours bool
+	err  error
+}
+
+func (k crlKeepers) ours(issuerID string) (bool, error) {
+	known, ok := k[issuerID]
+	if !ok { // a version came in after the look
+		return false, certctl.Errorf(certctl.ErrConflict, "another version was issued just now, by issuer %s; try again", issuerID)
+	}
+	return known.ours, known.err
+}
+
+// crlKeepers looks at the issuers of certificates' versions.
+func (e *Engine) crlKeepers(ctx context.Context, certificateIDs ...string) (crlKeepers, error) {
+	issuers := map[string]*certctl.Issuer{}
 	err := e.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
-		issuers = nil
-		versions, err := all(ctx, r.Versions(), certctl.VersionFilter{CertificateIDs: []string{certificateID}, ExpiresAfter: r.Now()})
+		versions, err := all(ctx, r.Versions(), certctl.VersionFilter{CertificateIDs: certificateIDs})
 		if err != nil {
 			return err
 		}
-		seen := map[string]bool{}
 		for _, v := range versions {
-			if seen[v.IssuerID] {
+			if issuers[v.IssuerID] != nil {
 				continue
 			}
-			seen[v.IssuerID] = true
-			i, err := r.Issuers().Get(ctx, v.IssuerID)
-			if err != nil {
+			if issuers[v.IssuerID], err = r.Issuers().Get(ctx, v.IssuerID); err != nil {
 				return err
 			}
-			issuers = append(issuers, i)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]bool{}
-	for _, row := range issuers {
+	out := crlKeepers{}
+	for id, row := range issuers {
 		i, err := e.connect(ctx, row)
 		if err != nil {
-			return nil, err
+			out[id] = crlKeeper{err: err}
+			continue
 		}
-		_, out[row.ID] = issuer.As[issuer.SigningAuthority](i)
+		_, ours := issuer.As[issuer.SigningAuthority](i)
+		out[id] = crlKeeper{ours: ours}
 	}
 	return out, nil
 }
@@ -163,7 +285,8 @@ func (e *Engine) signsOwnCRL(ctx context.Context, certificateID string) (map[str
 func (e *Engine) notifyIssuers(ctx context.Context, t *tick) error {
 	var due []*certctl.Revocation
 	err := e.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
-		page, err := r.Revocations().List(ctx, certctl.RevocationFilter{RetryBefore: r.Now()}, certctl.Page{Limit: 100})
+		released := false
+		page, err := r.Revocations().List(ctx, certctl.RevocationFilter{RetryBefore: r.Now(), Released: &released}, certctl.Page{Limit: 100})
 		if err == nil {
 			due = page.Items
 		}

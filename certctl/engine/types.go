@@ -47,6 +47,9 @@ type RenewOptions struct {
 type RevokeOptions struct {
 	Reason revocation.Reason
 	Serial string // one version only; empty: every unexpired version, and the certificate becomes Revoked
+	// InvalidSince is since when the certificate must not be trusted (RFC 5280
+	// section 5.3.2), if that is known; not in the future.
+	InvalidSince time.Time
 }
 
 // Export is a certificate for whoever has its key.

@@ -10,7 +10,6 @@ import (
 	"github.com/certctl/certctl/certctl/api"
 	"github.com/certctl/certctl/certctl/engine"
 	"github.com/certctl/certctl/certctl/server/rest/internal/input"
-	"github.com/certctl/certctl/revocation"
 	"github.com/danielgtaylor/huma/v2"
 )
 
@@ -27,6 +26,8 @@ func (s *service) certificates() {
 	add(s, operation{id: "renewCertificate", method: http.MethodPost, path: path + "/{id}/renew", tag: tag, summary: "Renew a certificate now", access: operator, status: http.StatusAccepted, keyed: true}, s.renewCertificate)
 	add(s, operation{id: "deployCertificate", method: http.MethodPost, path: path + "/{id}/deploy", tag: tag, summary: "Deploy the current version again", access: operator, status: http.StatusAccepted, keyed: true}, s.deployCertificate)
 	add(s, operation{id: "revokeCertificate", method: http.MethodPost, path: path + "/{id}/revoke", tag: tag, summary: "Revoke a certificate", access: operator, keyed: true}, s.revokeCertificate)
+	add(s, operation{id: "holdCertificate", method: http.MethodPost, path: path + "/{id}/hold", tag: tag, summary: "Put a certificate on hold: revoked until it is released", access: operator, keyed: true}, s.holdCertificate)
+	add(s, operation{id: "releaseCertificate", method: http.MethodPost, path: path + "/{id}/release", tag: tag, summary: "Lift a hold; no other revocation can be undone", access: operator, keyed: true}, s.releaseCertificate)
 	add(s, operation{id: "exportCertificatePEM", method: http.MethodGet, path: path + "/{id}/export/pem", tag: tag, summary: "Export certificate and chain", access: viewer,
 		responses: map[string]*huma.Response{"200": {Content: map[string]*huma.MediaType{
 			"application/json":       {Schema: s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Export](), true, "Export")},
@@ -169,32 +170,6 @@ func (s *service) deployCertificate(ctx context.Context, in *struct {
 	}
 	if len(jobs) == 1 {
 		out.Location = v1 + "/jobs/" + jobs[0].ID
-	}
-	return out, nil
-}
-
-func (s *service) revokeCertificate(ctx context.Context, in *struct {
-	input.ByID
-	Body *api.RevokeRequest
-}) (*plain[api.RevokeResponse], error) {
-	var o engine.RevokeOptions
-	if in.Body != nil {
-		o.Serial = in.Body.SerialNumber
-		if in.Body.Reason != "" {
-			reason, err := revocation.ParseReason(in.Body.Reason)
-			if err != nil {
-				return nil, invalid("reason", err.Error())
-			}
-			o.Reason = reason
-		}
-	}
-	revoked, err := s.engine.Revoke(ctx, in.ID, o)
-	if err != nil {
-		return nil, err
-	}
-	out := &plain[api.RevokeResponse]{Body: api.RevokeResponse{Status: api.StatusRevoked, Revocations: []api.Revocation{}}}
-	for _, r := range revoked {
-		out.Body.Revocations = append(out.Body.Revocations, wireRevocation(r))
 	}
 	return out, nil
 }

@@ -62,7 +62,7 @@ func mayCall(role, id string) bool {
 	agents := []string{"heartbeat", "claimWork", "submitCSR", "report", "extendLease", "rotateCredential"}
 	operators := []string{
 		"createCertificate", "updateCertificate", "patchCertificate", "archiveCertificate", "renewCertificate", "deployCertificate",
-		"revokeCertificate", "bindCertificate", "unbindCertificate", "cancelJob", "listJoinTokens", "createJoinToken", "revokeJoinToken",
+		"revokeCertificate", "holdCertificate", "releaseCertificate", "bindCertificate", "unbindCertificate", "cancelJob", "listJoinTokens", "createJoinToken", "revokeJoinToken",
 		"createTarget", "updateTarget", "deleteTarget", "testTarget", "createOwner", "updateOwner", "deleteOwner", "createTeam", "updateTeam", "deleteTeam",
 	}
 	switch {

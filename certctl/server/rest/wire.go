@@ -83,7 +83,7 @@ func wireRevocation(r *certctl.Revocation) api.Revocation {
 	return api.Revocation{
 		ID: r.ID, CertificateID: r.CertificateID, VersionID: r.VersionID, IssuerID: r.IssuerID, SerialNumber: r.Serial,
 		Reason: revocation.Reason(r.Reason).String(), RevokedAt: utc(r.RevokedAt), RevokedBy: r.RevokedBy,
-		IssuerNotified: utc(r.IssuerNotified), IssuerError: r.IssuerError,
+		InvalidSince: utc(r.InvalidSince), ReleasedAt: utc(r.ReleasedAt), IssuerNotified: utc(r.IssuerNotified), IssuerError: r.IssuerError,
 	}
 }
 

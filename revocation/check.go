@@ -20,7 +20,7 @@ func (s Status) Check() error {
 	default:
 		return fmt.Errorf("%w: %v does not exist", ErrBadStatus, s.State)
 	}
-	if _, ok := reasonNames[s.Reason]; !ok {
+	if !s.Reason.exists() {
 		return fmt.Errorf("%w: %v is not a CRLReason of RFC 5280 section 5.3.1", ErrBadStatus, s.Reason)
 	}
 	if s.At.IsZero() {

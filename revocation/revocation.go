@@ -36,7 +36,8 @@ const (
 	AACompromise         Reason = 10
 )
 
-var reasonNames = map[Reason]string{
+// reasonNames has no name for the code 7, which is not used.
+var reasonNames = [...]string{
 	Unspecified: "unspecified", KeyCompromise: "keyCompromise", CACompromise: "caCompromise",
 	AffiliationChanged: "affiliationChanged", Superseded: "superseded",
 	CessationOfOperation: "cessationOfOperation", CertificateHold: "certificateHold",
@@ -52,10 +53,14 @@ var Reasons = []Reason{
 
 // String is the name of RFC 5280: "keyCompromise".
 func (r Reason) String() string {
-	if s, ok := reasonNames[r]; ok {
-		return s
+	if r.exists() {
+		return reasonNames[r]
 	}
 	return fmt.Sprintf("reason(%d)", int(r))
+}
+
+func (r Reason) exists() bool {
+	return r >= 0 && int(r) < len(reasonNames) && reasonNames[r] != ""
 }
 
 // ParseReason reads a name of Reasons, exactly as String writes it.

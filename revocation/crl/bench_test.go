@@ -47,8 +47,12 @@ func (m *many) Revoked(_ context.Context, sel revocation.Selection, yield func(*
 		all = all[len(all)-m.changed:]
 	}
 	n := new(big.Int)
+	var dates [1024]time.Time
+	for i := range dates {
+		dates[i] = now.Add(-time.Duration(i) * time.Hour / 24)
+	}
 	for i := range all {
-		s := revocation.Status{State: revocation.Revoked, Reason: revocation.KeyCompromise, At: now.Add(-time.Duration(i%1_000_000) * time.Second)}
+		s := revocation.Status{State: revocation.Revoked, Reason: revocation.KeyCompromise, At: dates[i%len(dates)]}
 		if err := yield(n.SetBytes(all[i][:]), s); err != nil {
 			return err
 		}

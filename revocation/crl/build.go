@@ -82,6 +82,7 @@ func Build(ctx context.Context, src revocation.Source, o Options) (*List, error)
 	}
 	changes := o.Base.n != nil || o.Previous != nil
 	read := &entries{latest: o.ThisUpdate, delta: changes}
+	defer read.release()
 	err = src.Revoked(ctx, revocation.Selection{
 		IssuerKeyID: revocation.KeyID(o.CA), Shard: o.Shard, At: o.ThisUpdate, Delta: changes, Since: o.Since,
 	}, read.add)
@@ -91,43 +92,34 @@ func Build(ctx context.Context, src revocation.Source, o Options) (*List, error)
 	if err != nil {
 		return nil, fmt.Errorf("crl: reading what %s revoked: %w", o.CA.Subject, err)
 	}
-	var pieces [][]byte
-	var count, size int
-	if o.Previous != nil {
-		pieces, count, size, err = merge(o.Previous, read)
-	} else {
-		pieces, count, size = read.sorted()
+	var c *content
+	if o.Previous == nil {
+		c = read.sorted()
+	} else if c, err = merge(o.Previous, read); err != nil {
+		return nil, err
 	}
+	list, err := encode(&o, c, algorithm)
 	if err != nil {
 		return nil, err
 	}
-	list, err := encode(&o, pieces, size, algorithm)
-	if err != nil {
-		return nil, err
-	}
-	if err := o.lint(list, pieces, count, algorithm); err != nil {
+	if err := o.lint(list, c, algorithm); err != nil {
 		return nil, fmt.Errorf("crl: number %s of %s does not pass the lint and is not published: %w", o.Number, o.CA.Subject, err)
 	}
-	return &List{DER: list, Number: o.Number, ThisUpdate: o.ThisUpdate, NextUpdate: o.NextUpdate, Count: count}, nil
+	return &List{DER: list, Number: o.Number, ThisUpdate: o.ThisUpdate, NextUpdate: o.NextUpdate, Count: c.count}, nil
 }
 
 // lint shows the list to Options.Lint, or its beginning as a list.
-func (o *Options) lint(list []byte, pieces [][]byte, count int, algorithm signing.Algorithm) error {
+func (o *Options) lint(list []byte, c *content, algorithm signing.Algorithm) error {
 	if o.Lint == nil {
 		return nil
 	}
-	if count <= linted {
+	if c.count <= linted {
 		return o.Lint(list)
 	}
-	var some [][]byte
-	size := 0
-	next := iterate(pieces)
-	for range linted {
-		entry, _ := next()
-		some, size = append(some, entry), size+len(entry)
-	}
+	some := c.first(linted)
+	head, tail := around(o, some, algorithm)
 	// No linter checks the signature; one of the same form will do.
-	return o.Lint(complete(unsigned(o, some, size, algorithm), make([]byte, 64), algorithm))
+	return o.Lint(complete(assemble(o, head, some, tail, algorithm), make([]byte, 64), algorithm))
 }
 
 func (o *Options) check() error {

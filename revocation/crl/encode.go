@@ -20,41 +20,47 @@ var (
 	oidFreshest    = []byte{0x06, 3, 0x55, 0x1d, 46}
 )
 
-// encode writes and signs a CertificateList. The to-be-signed part is written
-// once, in its final place: the outer header, whose size depends on the
-// signature's, is put before it afterwards.
-func encode(o *Options, pieces [][]byte, revoked int, algorithm signing.Algorithm) ([]byte, error) {
-	b := unsigned(o, pieces, revoked, algorithm)
-	tbs := b[outerHeader:]
-	signature, err := algorithm.SignSame(o.Signer, tbs)
+// encode writes and signs a CertificateList. The octets are copied once, while
+// they are hashed.
+func encode(o *Options, c *content, algorithm signing.Algorithm) ([]byte, error) {
+	head, tail := around(o, c, algorithm)
+	copied := make(chan []byte, 1)
+	go func() { copied <- assemble(o, head, c, tail, algorithm) }()
+	message := algorithm.Message()
+	if message != nil {
+		message.Write(head)
+		c.each(func(b []byte) { message.Write(b) })
+		message.Write(tail)
+	}
+	b := <-copied // what c refers to is not ours for longer
+	signature, err := algorithm.SignSame(o.Signer, message, b[outerHeader:])
 	if err != nil {
 		return nil, fmt.Errorf("crl: signing number %s of %s: %w", o.Number, o.CA.Subject, err)
 	}
 	return complete(b, signature, algorithm), nil
 }
 
-// unsigned is the TBSCertList, with room before it for the outer header, and
-// after it for the signature. Its entries take revoked octets.
-func unsigned(o *Options, pieces [][]byte, revoked int, algorithm signing.Algorithm) []byte {
-	head := appendHead(nil, o, algorithm)
-	tail := appendExtensions(nil, o)
-	size := len(head) + len(tail)
-	if revoked > 0 {
-		size += der.HeaderSize(revoked) + revoked
+// around are the octets of the TBSCertList before and after its entries.
+func around(o *Options, c *content, algorithm signing.Algorithm) (head, tail []byte) {
+	fields := appendHead(nil, o, algorithm)
+	tail = appendExtensions(nil, o)
+	if c.size > 0 { // an empty revokedCertificates is forbidden (section 5.1.2.6)
+		fields = der.AppendHeader(fields, der.Sequence, c.size)
 	}
-	b := make([]byte, outerHeader, outerHeader+der.HeaderSize(size)+size+len(algorithm.ID)+signatureRoom(o))
-	b = der.AppendHeader(b, der.Sequence, size)
+	head = der.AppendHeader(nil, der.Sequence, len(fields)+c.size+len(tail))
+	return append(head, fields...), tail
+}
+
+// assemble joins them, with room before for the outer header, which depends on
+// the signature's size, and after for the signature.
+func assemble(o *Options, head []byte, c *content, tail []byte, algorithm signing.Algorithm) []byte {
+	b := make([]byte, outerHeader, outerHeader+len(head)+c.size+len(tail)+len(algorithm.ID)+signatureRoom(o))
 	b = append(b, head...)
-	if revoked > 0 { // an empty revokedCertificates is forbidden (section 5.1.2.6)
-		b = der.AppendHeader(b, der.Sequence, revoked)
-		for _, p := range pieces {
-			b = append(b, p...)
-		}
-	}
+	c.each(func(piece []byte) { b = append(b, piece...) })
 	return append(b, tail...)
 }
 
-// complete makes a CertificateList of what unsigned returned.
+// complete makes a CertificateList of what assemble returned.
 func complete(b, signature []byte, algorithm signing.Algorithm) []byte {
 	b = append(b, algorithm.ID...)
 	b = der.AppendBitString(b, signature)

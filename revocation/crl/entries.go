@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/certctl/certctl/revocation"
@@ -59,7 +60,10 @@ func (e *entries) add(serial *big.Int, s revocation.Status) error {
 	if at.After(e.latest) {
 		at = e.latest
 	}
-	if err := errors.Join(der.CheckTime(at), der.CheckTime(s.Invalid)); err != nil {
+	if err := der.CheckTime(at); err != nil {
+		return fmt.Errorf("serial %x: %w", serial, err)
+	}
+	if err := der.CheckTime(s.Invalid); err != nil {
 		return fmt.Errorf("serial %x: %w", serial, err)
 	}
 	if serial.BitLen() > maxSerialBits {
@@ -95,13 +99,27 @@ func (e *entries) room() []byte {
 	if n := len(e.chunks); n > 0 && cap(e.chunks[n-1])-len(e.chunks[n-1]) >= maxEntry {
 		return e.chunks[n-1]
 	}
-	size := chunkSize
+	var b []byte
 	if len(e.chunks) == 0 {
-		size = 4096 // most lists are short
+		b = make([]byte, 0, 4096) // most lists are short
+	} else {
+		b = chunks.Get().(*[chunkSize]byte)[:0]
 	}
-	b := make([]byte, 0, size)
 	e.chunks = append(e.chunks, b)
 	return b
+}
+
+// chunks are used again: a list of a million entries takes fifty.
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+// release gives the chunks back. Nothing may refer to them any more.
+func (e *entries) release() {
+	for _, b := range e.chunks {
+		if cap(b) == chunkSize {
+			chunks.Put((*[chunkSize]byte)(b[:chunkSize]))
+		}
+	}
+	e.chunks = nil
 }
 
 // appendEntryExtensions appends the crlEntryExtensions of RFC 5280 section 5.3,
@@ -173,25 +191,63 @@ func split(b []byte) (entry, serial []byte) {
 	return b[:header+size], b[first : first+int(b[header+1])]
 }
 
-// sorted are pieces that hold the entries in the order of their serials, each
-// serial once, and how many entries and octets that is.
-func (e *entries) sorted() (pieces [][]byte, count, size int) {
-	if !e.mixed {
-		return e.chunks, e.count, e.size
+// content is what comes into a list: pieces of encoded entries, or places of
+// entries in chunks, which take less memory.
+type content struct {
+	pieces      [][]byte
+	places      []place
+	from        *entries
+	count, size int // of entries, and their octets
+}
+
+// each yields the octets in their order.
+func (c *content) each(yield func([]byte)) {
+	for _, p := range c.pieces {
+		yield(p)
 	}
-	order := e.order()
-	pieces = make([][]byte, 0, len(order))
+	for _, at := range c.places {
+		yield(c.from.entry(at))
+	}
+}
+
+// first is the content of the first n entries.
+func (c *content) first(n int) *content {
+	out := &content{}
+	c.each(func(b []byte) {
+		for len(b) > 0 && out.count < n {
+			entry, _ := split(b)
+			out.pieces, out.count, out.size = append(out.pieces, entry), out.count+1, out.size+len(entry)
+			b = b[len(entry):]
+		}
+	})
+	return out
+}
+
+func (e *entries) entry(at place) []byte {
+	entry, _ := split(e.chunks[at.chunk()][at.offset():])
+	return entry
+}
+
+// sorted is the content in the order of the serials, each serial once.
+func (e *entries) sorted() *content {
+	if !e.mixed {
+		return &content{pieces: e.chunks, count: e.count, size: e.size}
+	}
+	c := &content{from: e}
 	var last []byte
+	order := e.order()
+	c.places = order[:0]
 	for _, at := range order {
 		entry, serial := split(e.chunks[at.chunk()][at.offset():])
 		if last != nil && bytes.Equal(last, serial) {
 			continue
 		}
 		last = serial
-		pieces = append(pieces, entry)
-		size += len(entry)
+		c.places = append(c.places, at)
+		c.size += len(entry)
 	}
-	return pieces, len(pieces), size
+	c.count = len(c.places)
+	return c
 }
 
 // place is where an entry begins: a chunk, and an offset in it.
@@ -253,5 +309,11 @@ func sortKey(serial []byte) uint32 {
 // compareSerials orders the contents of two INTEGERs by value; two negative
 // ones, which no conforming CA issues, by their octets.
 func compareSerials(x, y []byte) int {
-	return cmp.Or(cmp.Compare(^x[0]>>7, ^y[0]>>7), cmp.Compare(len(x), len(y)), bytes.Compare(x, y))
+	if (x[0]^y[0])&0x80 != 0 {
+		return cmp.Compare(y[0], x[0])
+	}
+	if len(x) != len(y) {
+		return cmp.Compare(len(x), len(y))
+	}
+	return bytes.Compare(x, y)
 }

@@ -14,26 +14,25 @@ import (
 // errUnsorted: a list that Build did not make.
 var errUnsorted = errors.New("crl: the previous list is not in the order of its serials; it was not made here")
 
-// merge is the previous list's entries with the changes: pieces of it, and of
-// them. A change to removeFromCRL leaves the entry out.
-func merge(previous []byte, changes *entries) (pieces [][]byte, count, size int, err error) {
+// merge is the previous list's entries with the changes, as pieces of both. A change to removeFromCRL leaves the entry out.
+func merge(previous []byte, changes *entries) (*content, error) {
 	old, err := revokedCertificates(previous)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, err
 	}
-	news, _, _ := changes.sorted()
-	next := iterate(news)
+	out := &content{}
+	next := iterate(changes.sorted())
 	change, serial := next()
 	kept := 0 // where the piece of old begins that is not in pieces yet
 	take := func(piece []byte) {
 		if len(piece) > 0 {
-			pieces, size = append(pieces, piece), size+len(piece)
+			out.pieces, out.size = append(out.pieces, piece), out.size+len(piece)
 		}
 	}
 	insert := func() {
 		if !removes(change) {
 			take(change)
-			count++
+			out.count++
 		}
 		change, serial = next()
 	}
@@ -41,7 +40,7 @@ func merge(previous []byte, changes *entries) (pieces [][]byte, count, size int,
 	for i := 0; i < len(old); {
 		entry, has := split(old[i:])
 		if last != nil && compareSerials(last, has) >= 0 {
-			return nil, 0, 0, errUnsorted
+			return nil, errUnsorted
 		}
 		last = has
 		for change != nil && compareSerials(serial, has) < 0 {
@@ -54,7 +53,7 @@ func merge(previous []byte, changes *entries) (pieces [][]byte, count, size int,
 			kept = i + len(entry)
 			insert()
 		} else {
-			count++
+			out.count++
 		}
 		i += len(entry)
 	}
@@ -62,21 +61,25 @@ func merge(previous []byte, changes *entries) (pieces [][]byte, count, size int,
 	for change != nil {
 		insert()
 	}
-	return pieces, count, size, nil
+	return out, nil
 }
 
-// iterate walks over the entries in pieces; nil at the end.
-func iterate(pieces [][]byte) func() (entry, serial []byte) {
-	var b []byte
-	return func() ([]byte, []byte) {
-		for len(b) == 0 {
-			if len(pieces) == 0 {
-				return nil, nil
-			}
-			b, pieces = pieces[0], pieces[1:]
+// iterate walks over the entries of a content; nil at the end.
+func iterate(c *content) func() (entry, serial []byte) {
+	var all [][]byte
+	c.each(func(b []byte) {
+		for len(b) > 0 {
+			entry, _ := split(b)
+			all = append(all, entry)
+			b = b[len(entry):]
 		}
-		entry, serial := split(b)
-		b = b[len(entry):]
+	})
+	return func() ([]byte, []byte) {
+		if len(all) == 0 {
+			return nil, nil
+		}
+		entry, serial := split(all[0])
+		all = all[1:]
 		return entry, serial
 	}
 }

@@ -3,8 +3,10 @@
 package der
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"time"
 )
 
@@ -71,9 +73,28 @@ func AppendInteger(b []byte, n *big.Int) []byte {
 	}
 	size := n.BitLen()/8 + 1 // room for a leading zero bit
 	b = AppendHeader(b, Integer, size)
+	if words := n.Bits(); len(words) > 0 && bits.UintSize == 64 {
+		return appendWords(b, words, size)
+	}
 	start := len(b)
 	b = append(b, make([]byte, size)...)
 	n.FillBytes(b[start:])
+	return b
+}
+
+// appendWords appends size octets of a number: its words, the least first.
+func appendWords(b []byte, words []big.Word, size int) []byte {
+	top := size - 8*(len(words)-1) // octets of the first word: 1 to 9
+	if top == 9 {
+		b, top = append(b, 0), 8
+	}
+	first := uint64(words[len(words)-1])
+	for i := top - 1; i >= 0; i-- {
+		b = append(b, byte(first>>(8*i)))
+	}
+	for i := len(words) - 2; i >= 0; i-- {
+		b = binary.BigEndian.AppendUint64(b, uint64(words[i]))
+	}
 	return b
 }
 
@@ -115,6 +136,9 @@ func AppendTime(b []byte, t time.Time) []byte {
 
 // CheckTime reports whether t can be written at all: years 0 to 9999.
 func CheckTime(t time.Time) error {
+	if s := t.Unix(); s >= -62167219200 && s < 253402300800 {
+		return nil
+	}
 	if y := t.UTC().Year(); y < 0 || y > 9999 {
 		return fmt.Errorf("year %d cannot be written in a certificate structure", y)
 	}

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash"
 )
 
 // Algorithm is a signature algorithm.
@@ -58,15 +59,28 @@ func (a Algorithm) Sign(s crypto.Signer, message []byte) ([]byte, error) {
 	return s.Sign(rand.Reader, a.digest(message), a.hash)
 }
 
-// SignSame is Sign, but signs equal messages alike wherever the key allows it:
-// ECDSA keys in memory sign as in RFC 6979. The signature is checked, too: a
-// module that signs wrongly is found out here. The message is read once.
-func (a Algorithm) SignSame(s crypto.Signer, message []byte) ([]byte, error) {
+// Message takes a message in pieces, for SignSame; nil when the key signs the
+// message itself.
+func (a Algorithm) Message() hash.Hash {
+	if a.hash == 0 {
+		return nil
+	}
+	return a.hash.New()
+}
+
+// SignSame signs a message, of which hashed is Message after it was written,
+// equal messages alike wherever the key allows it: ECDSA keys in memory sign as
+// in RFC 6979. The signature is checked, too: a module that signs wrongly is
+// found out here.
+func (a Algorithm) SignSame(s crypto.Signer, hashed hash.Hash, message []byte) ([]byte, error) {
 	random := rand.Reader
 	if _, ok := s.(*ecdsa.PrivateKey); ok {
 		random = nil
 	}
-	digest := a.digest(message)
+	digest := message
+	if hashed != nil {
+		digest = hashed.Sum(nil)
+	}
 	signature, err := s.Sign(random, digest, a.hash)
 	if err != nil {
 		return nil, err

@@ -80,6 +80,12 @@ type (
 		CertificateID string `json:"certificate_id"`
 		Serial        string `json:"serial"`
 	}
+	BulkRevocationFinished struct {
+		BulkID  string `json:"bulk_id"`
+		Revoked int64  `json:"revoked"`
+		Skipped int64  `json:"skipped"`
+		Failed  int64  `json:"failed"`
+	}
 	AgentChanged struct {
 		AgentID string      `json:"agent_id"`
 		From    AgentStatus `json:"from,omitempty"`
@@ -102,6 +108,7 @@ func (ExpirationWarning) event() string          { return "certificate.expiratio
 func (DeploymentFinished) event() string         { return "deployment.finished" }
 func (CertificateVersionRevoked) event() string  { return "certificate.revoked" }
 func (CertificateVersionReleased) event() string { return "certificate.released" }
+func (BulkRevocationFinished) event() string     { return "bulk_revocation.finished" }
 func (AgentChanged) event() string               { return "agent.changed" }
 func (JobFinished) event() string                { return "job.finished" }
 

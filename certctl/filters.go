@@ -39,6 +39,7 @@ type (
 		ExpiresBefore, ExpiresAfter, CreatedAfter, UpdatedAfter                                        time.Time
 		RenewBefore                                                                                    time.Time // RenewAt is set and not later
 		Search                                                                                         string    // part of the name, common name or a SAN
+		RevocableAt                                                                                    time.Time // has a version that has not expired then and is not revoked for good
 	}
 	VersionFilter struct {
 		CertificateIDs      []string
@@ -67,6 +68,11 @@ type (
 		RetryBefore               time.Time // not yet notified, and RetryAt is not later
 		Released                  *bool
 	}
+	BulkFilter     struct{ Statuses []string }
+	BulkItemFilter struct {
+		BulkID                   string
+		Statuses, CertificateIDs []string
+	}
 	AuditFilter struct {
 		Actors, Actions, ResourceTypes, ResourceIDs []string
 		Since, Until                                time.Time
@@ -74,6 +80,7 @@ type (
 	ResponderFilter struct{ IssuerIDs []string }
 	CRLFilter       struct {
 		IssuerIDs  []string
+		IDs        []string
 		WithoutDER bool // leave out what may be large
 	}
 	CRLGenerationFilter struct {

@@ -28,6 +28,7 @@ const (
 	PrefixAPIKey        = "ak"
 	PrefixRevocation    = "rev"
 	PrefixResponder     = "ocsp"
+	PrefixBulk          = "bulk"
 	PrefixAudit         = "aud"
 	PrefixEvent         = "ev"
 )

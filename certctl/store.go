@@ -84,6 +84,8 @@ type Reader interface {
 	CRLs() Lookup[CRL, CRLFilter]
 	CRLGenerations() Lookup[CRLGeneration, CRLGenerationFilter]
 	Responders() Lookup[Responder, ResponderFilter]
+	BulkRevocations() Lookup[BulkRevocation, BulkFilter]
+	BulkItems() Lookup[BulkItem, BulkItemFilter]
 	Audit() Lookup[AuditEntry, AuditFilter]
 	Reports() Reports
 	// VaultItem returns the sealed value, or ErrNotFound.
@@ -118,6 +120,8 @@ type Tx interface {
 	Revocations() Repo[Revocation, RevocationFilter] // Insert assigns Sequence
 	CRLGenerations() Repo[CRLGeneration, CRLGenerationFilter]
 	Responders() Repo[Responder, ResponderFilter]
+	BulkRevocations() Repo[BulkRevocation, BulkFilter]
+	BulkItems() BulkItemRepo
 	Idempotency() Repo[IdempotencyRecord, IdempotencyFilter]
 	Leases() LeaseRepo
 	Journal
@@ -157,6 +161,14 @@ type JobRepo interface {
 	// Hold returns the job if it is live, claimed, and its fence is still
 	// this one; ErrFenced otherwise. Every write of a worker begins with it.
 	Hold(ctx context.Context, id string, fence int64) (*Job, error)
+}
+
+// BulkItemRepo adds whole fleets to the items of bulk revocations.
+type BulkItemRepo interface {
+	Repo[BulkItem, BulkItemFilter]
+	// Enlist writes a pending item for every certificate that matches, and
+	// returns how many these are.
+	Enlist(ctx context.Context, bulkID string, f CertificateFilter) (int64, error)
 }
 
 // LeaseRepo runs each tick of a loop once over all replicas.

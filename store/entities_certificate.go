@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/certctl/certctl/certctl"
+	"github.com/certctl/certctl/revocation"
 	"github.com/uptrace/bun"
 )
 
@@ -39,6 +40,11 @@ func whereCertificate(q query, f certctl.CertificateFilter) query {
 	}
 	if f.Fingerprint != "" {
 		q = q.Where("EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = certificate.id AND v.fingerprint_sha256 = ?)", f.Fingerprint)
+	}
+	if !f.RevocableAt.IsZero() {
+		q = q.Where("EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = certificate.id AND v.not_after > ? AND NOT EXISTS "+
+			"(SELECT 1 FROM revocations r WHERE r.issuer_key_id = v.issuer_key_id AND r.serial = v.serial AND r.released_at IS NULL AND r.reason <> ?))",
+			stamp(f.RevocableAt), int(revocation.CertificateHold))
 	}
 	if f.Search != "" {
 		like := contains(f.Search)

@@ -52,6 +52,12 @@ func (r reader) CRLGenerations() certctl.Lookup[certctl.CRLGeneration, certctl.C
 func (r reader) Responders() certctl.Lookup[certctl.Responder, certctl.ResponderFilter] {
 	return r.t.Responders()
 }
+func (r reader) BulkRevocations() certctl.Lookup[certctl.BulkRevocation, certctl.BulkFilter] {
+	return r.t.BulkRevocations()
+}
+func (r reader) BulkItems() certctl.Lookup[certctl.BulkItem, certctl.BulkItemFilter] {
+	return r.t.BulkItems()
+}
 func (r reader) Audit() certctl.Lookup[certctl.AuditEntry, certctl.AuditFilter] {
 	return repo[certctl.AuditEntry, certctl.AuditFilter]{r.t, auditEntries}
 }

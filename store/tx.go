@@ -91,6 +91,12 @@ func (t *tx) CRLGenerations() certctl.Repo[certctl.CRLGeneration, certctl.CRLGen
 func (t *tx) Responders() certctl.Repo[certctl.Responder, certctl.ResponderFilter] {
 	return repo[certctl.Responder, certctl.ResponderFilter]{t, responders}
 }
+func (t *tx) BulkRevocations() certctl.Repo[certctl.BulkRevocation, certctl.BulkFilter] {
+	return repo[certctl.BulkRevocation, certctl.BulkFilter]{t, bulkRevocations}
+}
+func (t *tx) BulkItems() certctl.BulkItemRepo {
+	return bulkItemRepo{repo[certctl.BulkItem, certctl.BulkItemFilter]{t, bulkItems}}
+}
 func (t *tx) Idempotency() certctl.Repo[certctl.IdempotencyRecord, certctl.IdempotencyFilter] {
 	return repo[certctl.IdempotencyRecord, certctl.IdempotencyFilter]{t, idempotency}
 }

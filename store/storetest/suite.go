@@ -17,7 +17,7 @@ func Run(t *testing.T, open func(*testing.T) certctl.Store) {
 	for name, f := range map[string]func(*testing.T, certctl.Store){
 		"RoundTrip": testRoundTrip, "Unique": testUnique, "Stale": testStale, "Rollback": testRollback, "Pages": testPages, "BadPages": testBadPages,
 		"Filters": testFilters, "Claim": testClaim, "ClaimRace": testClaimRace, "Fence": testFence, "Release": testRelease, "LiveJobs": testLiveJobs, "OpenOrders": testOpenOrders,
-		"Leases": testLeases, "Audit": testAudit, "Events": testEvents, "Watch": testWatch, "CRL": testCRL, "Vault": testVault, "Sequence": testSequence,
+		"Leases": testLeases, "Audit": testAudit, "Events": testEvents, "Watch": testWatch, "CRL": testCRL, "Vault": testVault, "Sequence": testSequence, "BulkRevocation": testBulk,
 		"References": testReferences, "ViewIsASnapshot": testSnapshot, "Summary": testSummary, "Concurrent": testConcurrent, "Cancelled": testCancelled, "Text": testText,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })

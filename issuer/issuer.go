@@ -56,6 +56,7 @@ type Request struct {
 // Endpoints are where relying parties find revocation data and the issuer.
 type Endpoints struct {
 	CRL           []string // RFC 5280 section 4.2.1.13
+	Freshest      []string // the delta of it (RFC 5280 section 4.2.1.15)
 	OCSP          []string // RFC 5280 section 4.2.2.1, id-ad-ocsp
 	IssuerCertURL []string // RFC 5280 section 4.2.2.1, id-ad-caIssuers
 }
@@ -118,6 +119,11 @@ type (
 		Authority
 		Signer(ctx context.Context) (*x509.Certificate, crypto.Signer, error)
 	}
+	// Publisher is a SigningAuthority that says how its revocation data are
+	// published.
+	Publisher interface {
+		Publication() Publication
+	}
 	// SerialChooser is a CA that signs with the Serial and validity of the
 	// request: signing one request twice yields one certificate.
 	SerialChooser interface {
@@ -128,6 +134,18 @@ type (
 		Check(ctx context.Context) error
 	}
 )
+
+// Publication says where and how revocation data are published. Empty lists
+// stand for this server's own URLs.
+type Publication struct {
+	// CRL, OCSP and IssuerCert are URLs that certificates carry, plain http. A
+	// partition's list is below each of CRL, at "/1", "/2", …, the delta of each
+	// at "/delta".
+	CRL, OCSP, IssuerCert []string
+	// Shards is over how many CRLs new certificates are spread; 0 for none.
+	Shards int
+	Delta  bool // delta CRLs are made, and named in certificates
+}
 
 // RenewalInfo is a CA's advice (RFC 9773 section 4.2).
 type RenewalInfo struct {

@@ -42,7 +42,7 @@ var crls = &entity[certctl.CRL, certctl.CRLFilter]{
 		byTime("crl.this_update", func(c *certctl.CRL) time.Time { return c.ThisUpdate }, "thisUpdate", "this_update"),
 	},
 	where: func(q query, f certctl.CRLFilter) query {
-		q = anyOf(q, "crl.issuer_id", f.IssuerIDs)
+		q = anyOf(anyOf(q, "crl.issuer_id", f.IssuerIDs), "crl.id", f.IDs)
 		if f.WithoutDER {
 			q = q.ExcludeColumn("crl_der")
 		}

@@ -86,7 +86,7 @@ func (e *Engine) version(o *order, issued *issuer.Issued, authority []*x509.Cert
 		OrderID: o.order.ID, IssuerID: o.order.IssuerID, Serial: certctl.SerialText(leaf.SerialNumber),
 		Fingerprint: chain.Fingerprint(leaf), SubjectCN: leaf.Subject.CommonName, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		KeyAlgorithm: algorithm, KeySize: size, CertPEM: string(chain.EncodePEM(leaf)), ChainPEM: string(chain.EncodePEM(issued.Chain...)),
-		CSRPEM: o.order.CSRPEM, IssuerState: issued.State, NoRevocation: o.order.NoRevocation,
+		CSRPEM: o.order.CSRPEM, IssuerState: issued.State, NoRevocation: o.order.NoRevocation, CRLShard: o.order.CRLShard,
 	}
 	if ca := signerOf(leaf, append(slices.Clone(issued.Chain), authority...)); ca != nil {
 		v.IssuerKeyID = revocation.KeyID(ca)

@@ -22,6 +22,7 @@ type ca struct {
 	keyID    string
 	cert     *x509.Certificate
 	signer   crypto.Signer
+	publish  issuer.Publication
 }
 
 // signingCA opens an issuer's CA key. revocation.ErrUnknownIssuer for issuers
@@ -42,7 +43,7 @@ func (e *Engine) signingCA(ctx context.Context, issuerID string) (*ca, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ca{issuerID, revocation.KeyID(cert), cert, signer}, nil
+	return &ca{issuerID, revocation.KeyID(cert), cert, signer, publication(i)}, nil
 }
 
 // CACertificate returns the DER of an issuer's CA certificate, for caIssuers
@@ -131,7 +132,8 @@ func (e *Engine) responder(ctx context.Context, c *ca) (*certctl.Responder, erro
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
-	if row != nil && e.now().Before(e.rotateAt(row.NotBefore, row.NotAfter)) {
+	// A row without the CA certificate is from before readers needed it.
+	if row != nil && row.CAPEM != "" && e.now().Before(e.rotateAt(row.NotBefore, row.NotAfter)) {
 		return row, nil
 	}
 	next, err := e.newResponder(c)
@@ -199,6 +201,6 @@ func (e *Engine) newResponder(c *ca) (*certctl.Responder, error) {
 	}
 	return &certctl.Responder{
 		IssuerKeyID: c.keyID, IssuerID: c.issuerID, CertPEM: string(chain.EncodePEM(cert)), Serial: text,
-		SealedKey: blob, KeyAlg: string(keys.ECDSAP256), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		CAPEM: string(chain.EncodePEM(c.cert)), SealedKey: blob, KeyAlg: string(keys.ECDSAP256), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}, nil
 }

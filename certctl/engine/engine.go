@@ -132,6 +132,8 @@ type Engine struct {
 	opened  openIssuers
 	signers signerCache
 	crls    singleflight.Group
+	lists   crlLists
+	making  sync.Map // CRL ID → *sync.Mutex: who makes a list
 	touched sync.Map // API key ID → when its last use was written
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/policy"
 	"github.com/certctl/certctl/issuer"
+	"github.com/certctl/certctl/revocation"
 )
 
 // placeOrder commits the order of a job, with the serial that it reserves,
@@ -57,7 +58,8 @@ func (e *Engine) placeOrder(ctx context.Context, held *certctl.Job) (bool, error
 			o.EKUs = refs.profile.AllowedEKUs
 		}
 		if chooses {
-			o.Serial = certctl.SerialText(issuer.NewSerial())
+			serial := issuer.NewSerial()
+			o.Serial, o.CRLShard = certctl.SerialText(serial), revocation.ShardOf(serial, publication(opened).Shards)
 		}
 		if err := tx.Orders().Insert(ctx, o); err != nil {
 			return err
@@ -223,18 +225,10 @@ func (e *Engine) buildRequest(o *order, replaces *certctl.CertificateVersion) er
 		}
 		o.request.Replaces = b.Leaf()
 	}
-	if _, ours := issuer.As[issuer.SigningAuthority](o.issuer); ours && e.pkiURL != "" {
-		o.request.Endpoints = e.endpoints(o.order.IssuerID)
+	if _, ours := issuer.As[issuer.SigningAuthority](o.issuer); ours {
+		o.request.Endpoints = e.endpoints(o.order.IssuerID, publication(o.issuer), o.order.CRLShard)
 	}
 	return nil
-}
-
-// endpoints are what a certificate of one of our own CAs points to.
-func (e *Engine) endpoints(issuerID string) issuer.Endpoints {
-	base := e.pkiURL + "/.well-known/pki/"
-	return issuer.Endpoints{
-		CRL: []string{base + "crl/" + issuerID}, OCSP: []string{base + "ocsp/" + issuerID}, IssuerCertURL: []string{base + "ca/" + issuerID},
-	}
 }
 
 func (e *Engine) certificate(ctx context.Context, id string) (c *certctl.Certificate, err error) {

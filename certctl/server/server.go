@@ -108,7 +108,7 @@ func (s *Server) start(ctx, run context.Context) error {
 			return fmt.Errorf("the API key %q cannot be set up: %w", k.Name, err)
 		}
 	}
-	pki, err := s.pkiHandler()
+	pki, err := s.pkiHandler(run)
 	if err != nil {
 		return err
 	}

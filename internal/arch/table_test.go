@@ -46,6 +46,7 @@ var rooms = []room{
 	{"internal/flagdoctest", nil},
 	{"internal/e2e", nil},
 	{"internal/docs", nil},
+	{"internal/bench/...", public},
 	{"certctl/certctltest/...", public},
 	{"store/storetest/...", with(leaves, "certctl", "store", "migrations", "revocation", "internal/peer")},
 	{"issuer/issuertest/...", with(leaves, "issuer", "revocation")},
@@ -110,6 +111,8 @@ var vendors = []vendor{
 	{[]string{"github.com/urfave/cli"}, []string{"certctl/cli/...", "cmd/...", "internal/flagdoctest"}},
 	{[]string{"github.com/robfig/cron"}, []string{"certctl/engine/..."}},
 	{[]string{"github.com/zmap"}, []string{"certctl/lint"}},
+	{[]string{"github.com/valyala/fasthttp"}, []string{"revocation/responder/fast", "cmd/certctl-responder/...", "internal/bench/..."}},
+	{[]string{"github.com/VictoriaMetrics/fastcache"}, []string{"revocation/ocsp"}},
 }
 
 // databases are what only the packages in databaseRooms may bring along, by

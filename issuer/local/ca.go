@@ -215,3 +215,9 @@ func (ca *CA) ChoosesSerial() bool { return true }
 
 // Check reports whether the CA could issue now.
 func (ca *CA) Check(context.Context) error { return ca.judge() }
+
+// Publication implements issuer.Publisher.
+func (ca *CA) Publication() issuer.Publication {
+	c := ca.config
+	return issuer.Publication{CRL: c.CRLURLs, OCSP: c.OCSPURLs, IssuerCert: c.IssuerURLs, Shards: c.CRLShards, Delta: c.DeltaCRL}
+}

@@ -1,6 +1,9 @@
 package local
 
 import (
+	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/certctl/certctl/certctl/connector"
@@ -17,6 +20,12 @@ type Config struct {
 	ValidityDays   int    `json:"validity_days" doc:"Lifetime of certificates that ask for none, in days"`
 	CACertPath     string `json:"ca_cert_path" doc:"PEM file with the CA certificate, and those above it: runs below that CA"`
 	CAKeyPath      string `json:"ca_key_path" doc:"PEM file with its private key (PKCS#8, PKCS#1 or SEC1), readable by its owner alone"`
+
+	CRLURLs    []string `json:"crl_distribution_point_urls" doc:"Where relying parties find the CRL, in place of this server's PKI address; plain http. Lists of shards are below it at /1, /2, …, deltas at /delta"`
+	OCSPURLs   []string `json:"ocsp_urls" doc:"Where they find OCSP, likewise"`
+	IssuerURLs []string `json:"ca_issuer_urls" doc:"Where they find the CA certificate, likewise"`
+	CRLShards  int      `json:"crl_shards" doc:"Over how many CRLs new certificates are spread by their serials, so that each stays small; 0: one CRL"`
+	DeltaCRL   bool     `json:"delta_crl" doc:"Publish delta CRLs, and name them in certificates"`
 }
 
 func defaults() Config {
@@ -45,6 +54,23 @@ func (c Config) Validate() []connector.Problem {
 	}
 	if c.ValidityDays < 1 || c.ValidityDays > c.CAValidityDays {
 		bad("validity_days", "must be at least 1 and at most ca_validity_days")
+	}
+	return append(problems, c.publicationProblems()...)
+}
+
+// maxShards bounds how many lists have to be signed again and again.
+const maxShards = 1024
+
+func (c Config) publicationProblems() (problems []connector.Problem) {
+	for field, urls := range map[string][]string{"crl_distribution_point_urls": c.CRLURLs, "ocsp_urls": c.OCSPURLs, "ca_issuer_urls": c.IssuerURLs} {
+		for _, text := range urls {
+			if u, err := url.Parse(text); err != nil || u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(text, "/") {
+				problems = append(problems, connector.Problem{Field: field, Message: fmt.Sprintf("%.100q must be a plain http URL without query or slash at the end: over https a relying party would need it in order to reach it (RFC 5280 section 8)", text)})
+			}
+		}
+	}
+	if c.CRLShards < 0 || c.CRLShards > maxShards {
+		problems = append(problems, connector.Problem{Field: "crl_shards", Message: fmt.Sprintf("must be 0 to %d", maxShards)})
 	}
 	return problems
 }

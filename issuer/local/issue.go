@@ -112,6 +112,13 @@ func (ca *CA) template(req *issuer.Request) (*x509.Certificate, error) {
 		t.ExtraExtensions = append(t.ExtraExtensions, pkix.Extension{Id: oidNoRevAvail, Value: asn1.NullBytes})
 	} else {
 		t.CRLDistributionPoints, t.OCSPServer = req.Endpoints.CRL, req.Endpoints.OCSP
+		if len(req.Endpoints.Freshest) > 0 {
+			freshest, err := freshestCRL(req.Endpoints.Freshest)
+			if err != nil {
+				return nil, issuer.Refusedf("local CA: %w", err)
+			}
+			t.ExtraExtensions = append(t.ExtraExtensions, freshest)
+		}
 	}
 	t.IssuingCertificateURL = req.Endpoints.IssuerCertURL
 	ski, err := keyID(req.CSR.PublicKey)
@@ -120,6 +127,21 @@ func (ca *CA) template(req *issuer.Request) (*x509.Certificate, error) {
 	}
 	t.SubjectKeyId = ski
 	return t, nil
+}
+
+// freshestCRL is the extension of RFC 5280 section 4.2.1.15.
+func freshestCRL(urls []string) (pkix.Extension, error) {
+	type point struct {
+		Name struct {
+			Full []asn1.RawValue `asn1:"tag:0"`
+		} `asn1:"tag:0"`
+	}
+	var p point
+	for _, u := range urls {
+		p.Name.Full = append(p.Name.Full, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(u)})
+	}
+	value, err := asn1.Marshal([]point{p})
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: value}, err
 }
 
 // validity never outlives the CA: a relying party would reject the rest.

@@ -127,10 +127,11 @@ func (k known) Revoked(context.Context, revocation.Selection, func(*big.Int, rev
 }
 
 func (k known) Changes(_ context.Context, _ string, since int64, _ func(*big.Int) error) (int64, error) {
-	if since > 1 {
-		return 1, revocation.ErrAllChanged
+	now := int64(len(k))
+	if since > now {
+		return now, revocation.ErrAllChanged
 	}
-	return 1, nil
+	return now, nil
 }
 
 func ours(dir string) (*responder.Handler, error) {

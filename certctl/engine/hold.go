@@ -64,11 +64,7 @@ func (s *subject) toRelease(serial string, keep crlKeepers) ([]*certctl.Certific
 		if (serial != "" && serial != v.Serial) || !held(s.standing(v)) {
 			continue
 		}
-		ours, err := keep.ours(v.IssuerID)
-		if err != nil {
-			return nil, err
-		}
-		if !ours {
+		if !keep[v.IssuerID].ours && keep[v.IssuerID].err == nil {
 			return nil, certctl.Errorf(certctl.ErrUnsupported,
 				"serial %s is on the list of an outside CA (issuer %s), which has no way to be told of a release; lift the hold at that CA, or renew the certificate", v.Serial, v.IssuerID)
 		}
@@ -82,7 +78,7 @@ func (s *subject) toRelease(serial string, keep crlKeepers) ([]*certctl.Certific
 		return nil, certctl.Errorf(certctl.ErrIllegalTransition,
 			"%s is not on hold; only a certificateHold can be lifted, every other revocation is final (RFC 5280 section 5.3.1)", what)
 	}
-	return out, nil
+	return out, keep.known(out)
 }
 
 // releaseVersion keeps the row: delta CRLs say removeFromCRL from it.

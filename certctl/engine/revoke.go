@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/certctl/certctl/certctl"
@@ -145,19 +146,23 @@ func (s *subject) toRevoke(in RevokeOptions, now time.Time) ([]*certctl.Certific
 
 // revokeSubject revokes one certificate, or one of its versions.
 func (e *Engine) revokeSubject(ctx context.Context, tx certctl.Tx, s *subject, in RevokeOptions, keep crlKeepers) ([]*certctl.Revocation, error) {
-	c := s.cert
 	versions, err := s.toRevoke(in, tx.Now())
 	if err != nil {
 		return nil, err
 	}
+	if err := keep.known(versions); err != nil {
+		return nil, err
+	}
+	return e.revokeVersions(ctx, tx, s, versions, in, keep)
+}
+
+// revokeVersions writes what was decided.
+func (e *Engine) revokeVersions(ctx context.Context, tx certctl.Tx, s *subject, versions []*certctl.CertificateVersion, in RevokeOptions, keep crlKeepers) ([]*certctl.Revocation, error) {
+	c := s.cert
 	var out []*certctl.Revocation
 	var current *certctl.Revocation
 	for _, v := range versions {
-		ours, err := keep.ours(v.IssuerID)
-		if err != nil {
-			return nil, err
-		}
-		r, err := e.writeRevocation(ctx, tx, v, s.rows[v.ID], in, ours)
+		r, err := e.writeRevocation(ctx, tx, v, s.rows[v.ID], in, keep[v.IssuerID].ours)
 		if err != nil {
 			return nil, err
 		}
@@ -239,12 +244,18 @@ type crlKeeper struct {
 	err  error
 }
 
-func (k crlKeepers) ours(issuerID string) (bool, error) {
-	known, ok := k[issuerID]
-	if !ok { // a version came in after the look
-		return false, certctl.Errorf(certctl.ErrConflict, "another version was issued just now, by issuer %s; try again", issuerID)
+// known fails unless it is known who keeps the lists of all versions.
+func (k crlKeepers) known(versions []*certctl.CertificateVersion) error {
+	for _, v := range versions {
+		keeper, ok := k[v.IssuerID]
+		if !ok { // a version came in after the look
+			return certctl.Errorf(certctl.ErrConflict, "another version was issued just now, by issuer %s; try again", v.IssuerID)
+		}
+		if keeper.err != nil {
+			return fmt.Errorf("issuer %s cannot be opened: %w", v.IssuerID, keeper.err)
+		}
 	}
-	return known.ours, known.err
+	return nil
 }
 
 // crlKeepers looks at the issuers of certificates' versions.

@@ -49,6 +49,7 @@ func (e *Engine) loops() []loop {
 		{"expiry-alerts", e.timing.Alerts, e.alertExpiry},
 		{"crl-generation", e.timing.CRLGeneration, e.refreshCRLs},
 		{"issuer-revocation", e.timing.Retry, e.notifyIssuers},
+		{"bulk-revocation", 2 * e.timing.JobPoll, e.runBulkRevocations},
 		{"idempotency-sweep", e.timing.Sweep, e.sweepIdempotency},
 	}
 }

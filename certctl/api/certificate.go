@@ -119,6 +119,8 @@ type CertificateVersion struct {
 	CSRPEM        string    `json:"csr_pem,omitempty"`
 	NoRevocation  bool      `json:"no_revocation,omitempty" doc:"Short-lived: exempt from CRL and OCSP (RFC 9608)"`
 	CreatedAt     time.Time `json:"created_at"`
+	// Revocation is set while the version is revoked, or on hold.
+	Revocation *Revocation `json:"revocation,omitempty" doc:"While it is revoked, or on hold"`
 }
 
 // Binding says that a certificate belongs on a target, and what is there.

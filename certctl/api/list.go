@@ -39,4 +39,5 @@ const (
 	StatusRevoked             = "revoked"
 	StatusHeld                = "held"
 	StatusReleased            = "released"
+	StatusDryRun              = "DryRun"
 )

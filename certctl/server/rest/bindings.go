@@ -40,6 +40,9 @@ func (s *service) listVersions(ctx context.Context, in *listOfCertificate) (*pag
 		lookup: func(r certctl.Reader) certctl.Lookup[certctl.CertificateVersion, certctl.VersionFilter] {
 			return r.Versions()
 		},
+		after: func(ctx context.Context, r certctl.Reader, items []api.CertificateVersion) error {
+			return addRevocations(ctx, r, in.ID, items)
+		},
 	}.read(ctx, s, in.ListOptions)
 }
 

@@ -118,6 +118,8 @@ func (s *service) mount(mux *http.ServeMux) error {
 	s.api.UseMiddleware(s.guard, s.body, s.idempotent, s.conditional)
 	s.certificates()
 	s.bindings()
+	s.bulkRevocations()
+	s.crlCache()
 	s.jobs()
 	s.agents()
 	s.agentWork()

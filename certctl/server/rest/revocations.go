@@ -78,3 +78,28 @@ func (s *service) releaseCertificate(ctx context.Context, in *struct {
 	}
 	return &plain[api.ReleaseResponse]{Body: api.ReleaseResponse{Status: api.StatusReleased, Revocations: wireRevocations(rows)}}, nil
 }
+
+// addRevocations tells of each version whether it is revoked. One that was
+// released is not.
+func addRevocations(ctx context.Context, r certctl.Reader, id string, versions []api.CertificateVersion) error {
+	released := false
+	next := certctl.Page{Limit: 500}
+	for {
+		rows, err := r.Revocations().List(ctx, certctl.RevocationFilter{CertificateIDs: []string{id}, Released: &released}, next)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows.Items {
+			for i := range versions {
+				if versions[i].ID == row.VersionID {
+					w := wireRevocation(row)
+					versions[i].Revocation = &w
+				}
+			}
+		}
+		if rows.Next == "" {
+			return nil
+		}
+		next.Cursor = rows.Next
+	}
+}

@@ -43,6 +43,9 @@ func TestHoldAndRelease(t *testing.T) {
 	if err != nil || held.Status != api.StatusHeld || len(held.Revocations) != 1 || held.Revocations[0].Reason != "certificateHold" || held.Revocations[0].SerialNumber != cert.SerialNumber {
 		t.Fatalf("%+v, %v", held, err)
 	}
+	if v, err := c.ListCertificateVersions(ctx, "mc-a", api.ListOptions{}); err != nil || v.Data[0].Revocation == nil || v.Data[0].Revocation.Reason != "certificateHold" {
+		t.Errorf("the version on hold: %+v, %v", v, err)
+	}
 	if _, err := c.DeployCertificate(ctx, "mc-a", api.DeployRequest{}); !errors.Is(err, client.ErrIllegalTransition) {
 		t.Errorf("a deployment on hold: %v", err)
 	}
@@ -62,6 +65,9 @@ func TestHoldAndRelease(t *testing.T) {
 	var released api.ReleaseResponse
 	if err := json.Unmarshal([]byte(answers[0]), &released); err != nil || released.Status != api.StatusReleased || len(released.Revocations) != 1 || released.Revocations[0].ReleasedAt.IsZero() {
 		t.Errorf("%+v, %v", released, err)
+	}
+	if v, err := c.ListCertificateVersions(ctx, "mc-a", api.ListOptions{}); err != nil || v.Data[0].Revocation != nil {
+		t.Errorf("the released version: %+v, %v", v, err)
 	}
 	if back, err := c.GetCertificate(ctx, "mc-a"); err != nil || back.Status != "Active" || back.RenewAt.IsZero() || back.RevocationReason != "" {
 		t.Errorf("%+v, %v", back, err)

@@ -103,6 +103,7 @@ type Status struct {
 	At       time.Time // when Revoked: since when, UTC
 	Invalid  time.Time // invalidity date (RFC 5280 section 5.3.2), if known
 	NotAfter time.Time // of the certificate, if known
+	Until    time.Time // to which the source vouches for it; zero when it has no bound
 }
 
 // Source is where signers learn what is revoked. Implementations are safe for

@@ -321,7 +321,16 @@ func (r *Responder) ask(ctx context.Context, req *Request, ca *Issuer, response 
 		if answer.Status.State == revocation.Unknown {
 			response.Cacheable = false
 		}
+		if until := answer.Status.Until.UTC().Truncate(time.Second); !answer.Status.Until.IsZero() && until.Before(response.NextUpdate) {
+			response.NextUpdate = until
+		}
 		response.Answers[n] = answer
+	}
+	if !response.NextUpdate.After(response.ThisUpdate) {
+		return Failure(TryLater, fmt.Errorf("ocsp: what is known of %s ends now", ca.ca.Subject))
+	}
+	for n := range response.Answers {
+		response.Answers[n].NextUpdate = response.NextUpdate
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func New(o Options) *cli.App {
 		After: func(*cli.Context) error { return s.unknown },
 		Commands: []*cli.Command{
 			s.certificates(), s.jobs(), s.agents(), s.issuers(), s.targets(), s.profiles(), s.policies(), s.owners(), s.teams(), s.keys(), s.audit(),
+			s.bulkRevocations(), s.revocation(), s.admin(),
 			s.status(), s.version(),
 		},
 	}

@@ -80,7 +80,7 @@ func (s *session) certificates() *cli.Command {
 		}, func(ctx context.Context, cl *client.Client, id string, r api.CertificateUpdate) (*api.Certificate, error) {
 			return cl.UpdateCertificate(ctx, id, r)
 		}),
-		s.renewCommand(), s.deployCommand(), s.revokeCommand(), s.holdCommand(), s.releaseCommand(), s.exportCommand(), s.versionsCommand(), s.bindingsCommand(),
+		s.renewCommand(), s.deployCommand(), s.revokeCommand(), s.holdCommand(), s.releaseCommand(), s.bulkRevokeCommand(), s.exportCommand(), s.versionsCommand(), s.bindingsCommand(),
 		s.bindCommand(),
 		act(s, "unbind", "end a binding; what the target serves stays", "is unbound",
 			[]cli.Flag{&cli.StringFlag{Name: "target-id", Required: true}},

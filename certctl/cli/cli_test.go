@@ -32,6 +32,7 @@ import (
 type setup struct {
 	t   *testing.T
 	dir string
+	pki string // URL of CRL and OCSP
 }
 
 func newSetup(t *testing.T) *setup {
@@ -68,7 +69,8 @@ func newSetup(t *testing.T) *setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &setup{t, t.TempDir()}
+	u := &setup{t, t.TempDir(), s.PKIURL()}
+	u.write("ready.json", `{"server_url": "`+s.URL()+`", "pki_url": "`+s.PKIURL()+`"}`)
 	u.write("ca.pem", ca)
 	u.write("server.url", s.URL()+"\n")
 	u.write("admin.key", "admin-key-of-this-test\n")
@@ -174,7 +176,7 @@ func TestEveryNoun(t *testing.T) {
 	if out := u.ok("issuers", "ca", "iss-2"); !strings.HasPrefix(out, "-----BEGIN") {
 		t.Error(out)
 	}
-	for _, noun := range []string{"certs", "jobs", "agents", "issuers", "targets", "profiles", "renewal-policies", "owners", "teams", "api-keys", "audit"} {
+	for _, noun := range []string{"certs", "jobs", "agents", "issuers", "targets", "profiles", "renewal-policies", "owners", "teams", "api-keys", "audit", "bulk-revocations"} {
 		for _, form := range []string{"table", "json", "yaml", "name"} {
 			u.ok(noun, "list", "-o", form)
 		}

@@ -10,6 +10,12 @@ import (
 // errPartial marks a command that did some of its work.
 var errPartial = errors.New("done in part")
 
+// errRevoked and errUntrusted are verdicts of "revocation status".
+var (
+	errRevoked   = errors.New("the certificate is revoked")
+	errUntrusted = errors.New("its status cannot be relied on")
+)
+
 // errWaiting marks a wait that ended before what it waited for.
 var errWaiting = errors.New("timed out waiting")
 
@@ -30,6 +36,10 @@ func ExitCode(err error) int {
 		return 6
 	case errors.Is(err, errPartial):
 		return 7
+	case errors.Is(err, errRevoked):
+		return 8
+	case errors.Is(err, errUntrusted):
+		return 9
 	default:
 		return 1
 	}

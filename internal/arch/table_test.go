@@ -60,7 +60,7 @@ var rooms = []room{
 	{"certctl/server/rest/...", with(leaves, with(seams, "certctl", "certctl/engine", "certctl/policy", "certctl/api")...)},
 	{"certctl/server/*/...", with(leaves, "certctl", "certctl/api", "revocation/...")},
 	{"certctl/agent/...", with(leaves, "certctl/client", "certctl/api", "target", "discovery")},
-	{"certctl/cli/...", with(leaves, "certctl/client", "certctl/api")},
+	{"certctl/cli/...", with(leaves, "certctl/client", "certctl/api", "revocation", "revocation/ocsp")},
 	{"certctl/mcp/...", with(leaves, "certctl/client", "certctl/api")},
 	{"certctl/client", []string{"certctl/api"}},
 

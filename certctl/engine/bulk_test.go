@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +17,12 @@ import (
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/store/storetest"
 )
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	storetest.StopPostgres()
+	os.Exit(code)
+}
 
 // fleet writes n Active certificates, each with a version of the local CA, as
 // if they had been issued.
@@ -339,4 +346,22 @@ func BenchmarkBulkRevocation(b *testing.B) {
 		b.StartTimer()
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "certificates/s")
+}
+
+func TestBulkRevocationOnPostgres(t *testing.T) {
+	const n = 300
+	c := &clock{}
+	s := newSetupOn(t, c, storetest.OpenPostgres(t, storetest.WithNow(c.Now)))
+	s.fleet(n)
+	for range 2 { // two replicas, and one lease
+		start(t, s.replica(fmt.Sprint("replica ", time.Now().UnixNano()), local.Kind(), s.gate.kind()))
+	}
+	b, err := s.BulkRevoke(t.Context(), engine.BulkRevocation{Criteria: certctl.BulkCriteria{IssuerID: "iss-local"}})
+	if err != nil || b.Affected != n {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	if b = s.bulk(b.ID, completed); b.Revoked != n || b.Failed != 0 {
+		t.Errorf("%+v", b)
+	}
+	s.revokedOnce(n)
 }

@@ -175,7 +175,11 @@ func (e *Engine) revokeVersions(ctx context.Context, tx certctl.Tx, s *subject, 
 		return out, nil
 	}
 	from := c.Status
-	if err := c.Become(certctl.CertificateRevoked, "revoked by "+certctl.ActorFrom(ctx).ID+": "+in.Reason.String()); err != nil {
+	why := "revoked by " + certctl.ActorFrom(ctx).ID + ": " + in.Reason.String()
+	if in.Reason == revocation.CertificateHold {
+		why = "put on hold by " + certctl.ActorFrom(ctx).ID + "; release it, or revoke it for good"
+	}
+	if err := c.Become(certctl.CertificateRevoked, why); err != nil {
 		return nil, err
 	}
 	c.RevokedAt, c.RevocationReason, c.RenewAt = current.RevokedAt, in.Reason.String(), time.Time{}

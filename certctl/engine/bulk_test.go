@@ -118,7 +118,7 @@ func (s *setup) replica(name string, kinds ...connector.Kind[issuer.Issuer]) *en
 
 // start runs an engine; stop ends it and waits.
 func start(t testing.TB, e *engine.Engine) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() { defer close(done); _ = e.Run(ctx) }()
 	stop = func() { cancel(); <-done }
@@ -179,6 +179,9 @@ func TestBulkRevocationLists(t *testing.T) {
 	}
 	storetest.View(t, s.store, func(ctx context.Context, r certctl.Reader) error {
 		page, err := r.Audit().List(ctx, certctl.AuditFilter{Actors: []string{"ak-ann"}}, certctl.Page{Limit: 500})
+		if err != nil {
+			return err
+		}
 		seen := map[string]int{}
 		for _, e := range page.Items {
 			seen[e.Action]++

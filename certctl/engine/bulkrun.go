@@ -142,7 +142,7 @@ func (e *Engine) revokeItem(ctx context.Context, tx certctl.Tx, i *certctl.BulkI
 	versions, err := s.toRevoke(in, tx.Now())
 	if err != nil {
 		i.Status, i.Reason = certctl.BulkItemSkipped, err.Error()
-		return nil
+		return nil //nolint:nilerr // the item tells; the others go on
 	}
 	if err := keep.known(versions); err != nil {
 		i.Status, i.Reason = certctl.BulkItemFailed, tellable(err)

@@ -112,6 +112,7 @@ var vendors = []vendor{
 	{[]string{"github.com/robfig/cron"}, []string{"certctl/engine/..."}},
 	{[]string{"github.com/zmap"}, []string{"certctl/lint"}},
 	{[]string{"github.com/valyala/fasthttp"}, []string{"revocation/responder/fast", "cmd/certctl-responder/...", "internal/bench/..."}},
+	{[]string{"github.com/prometheus"}, []string{"cmd/certctl-responder/..."}},
 	{[]string{"github.com/VictoriaMetrics/fastcache"}, []string{"revocation/ocsp"}},
 }
 

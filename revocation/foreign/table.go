@@ -129,7 +129,7 @@ func diff(old, next *table) ([]key, bool) {
 	var out []key
 	i, j := 0, 0
 	for (i < len(old.rows) || j < len(next.rows)) && len(out) <= maxDiff {
-		c := 0
+		var c int
 		switch {
 		case i == len(old.rows):
 			c = 1

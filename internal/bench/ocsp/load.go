@@ -62,14 +62,13 @@ func load(ctx context.Context, address, path string, requests [][]byte, connecti
 	}
 }
 
-func client(ctx context.Context, address string, next func() []byte) (int64, error) {
+func client(ctx context.Context, address string, next func() []byte) (n int64, err error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
 	in := bufio.NewReaderSize(conn, 8192)
-	var n int64
 	for ctx.Err() == nil {
 		message := next()
 		if message == nil {
@@ -87,6 +86,32 @@ func client(ctx context.Context, address string, next func() []byte) (int64, err
 		n++
 	}
 	return n, nil
+}
+
+// loadOnce is load for a server that answers one request a connection, one after
+// the other.
+func loadOnce(ctx context.Context, address, path string, requests [][]byte, d time.Duration) (float64, error) {
+	begun := time.Now()
+	n := 0
+	for ; time.Since(begun) < d && ctx.Err() == nil; n++ {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return 0, err
+		}
+		r := requests[rand.IntN(len(requests))]
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.0\r\nContent-Type: application/ocsp-request\r\nContent-Length: %d\r\n\r\n%s", path, len(r), r)
+		if err == nil {
+			err = conn.SetDeadline(time.Now().Add(30 * time.Second))
+		}
+		if err == nil {
+			err = answer(bufio.NewReader(conn))
+		}
+		conn.Close()
+		if err != nil {
+			return 0, err
+		}
+	}
+	return float64(n) / time.Since(begun).Seconds(), nil
 }
 
 var lengthHeader = []byte("Content-Length:")

@@ -47,7 +47,7 @@ func run(ctx context.Context, s settings) error {
 		}
 	}()
 	for _, m := range servers {
-		if err := m.start(ctx); err != nil {
+		if err := m.start(ctx, w); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
@@ -61,7 +61,13 @@ func run(ctx context.Context, s settings) error {
 				d = 0
 			}
 			before := m.cpu()
-			rate, err := load(ctx, m.address, m.path, requests, s.connections, d)
+			rate, err := 0.0, error(nil)
+			switch {
+			case !m.slow:
+				rate, err = load(ctx, m.address, m.path, requests, s.connections, d)
+			case round > 0:
+				rate, err = loadOnce(ctx, m.address, m.path, requests, d)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
@@ -121,7 +127,21 @@ func lineup(ctx context.Context, s settings, w *world) ([]*server, error) {
 	return slices.DeleteFunc(all, func(m *server) bool { return !strings.Contains(m.name, s.only) }), nil
 }
 
-func (m *server) start(ctx context.Context) error {
+// answers asks once. An empty connection would not do: openssl ocsp waits for
+// ever on one.
+func (m *server) answers(ctx context.Context, w *world) error {
+	if m.slow {
+		_, err := loadOnce(ctx, m.address, m.path, w.requests[:1], time.Nanosecond)
+		return err
+	}
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", m.address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (m *server) start(ctx context.Context, w *world) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -141,9 +161,9 @@ func (m *server) start(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", m.address)
+		err := m.answers(ctx, w)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
 			return errors.Join(err, errors.New(log.String()))

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -76,18 +75,15 @@ func octets(size int) []byte {
 	return b
 }
 
-// floor reads the request and writes as many octets as an answer has, in the
-// cheapest way that net/http offers.
+// floor reads the request and writes as many octets as an answer has: the plain
+// handler that anybody would write.
 func floor(size int) http.Handler {
-	body, kind := octets(size), []string{"application/ocsp-response"}
-	buffers := sync.Pool{New: func() any { return new([4096]byte) }}
+	body := octets(size)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b := buffers.Get().(*[4096]byte)
-		defer buffers.Put(b)
-		if _, err := io.ReadFull(r.Body, b[:r.ContentLength]); err != nil {
+		if _, err := io.ReadAll(r.Body); err != nil {
 			panic(err)
 		}
-		w.Header()["Content-Type"] = kind
+		w.Header().Set("Content-Type", "application/ocsp-response")
 		_, _ = w.Write(body)
 	})
 }

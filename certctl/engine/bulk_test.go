@@ -257,7 +257,7 @@ func TestBulkRevocationByName(t *testing.T) {
 // TestBulkRevocationGoesOn stops the process in the middle, several times:
 // the next one revokes the rest, and nothing twice.
 func TestBulkRevocationGoesOn(t *testing.T) {
-	const n = 1500
+	const n = 900
 	s := newSetup(t)
 	s.fleet(n)
 	b, err := s.BulkRevoke(t.Context(), engine.BulkRevocation{Criteria: certctl.BulkCriteria{IssuerID: "iss-local"}, Reason: revocation.CessationOfOperation})

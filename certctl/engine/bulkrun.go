@@ -28,6 +28,20 @@ func (e *Engine) runBulkRevocations(ctx context.Context, t *tick) error {
 	return nil
 }
 
+// bulkDue reports whether there is anything to do.
+func (e *Engine) bulkDue(ctx context.Context) (due bool, err error) {
+	err = e.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
+		b, err := first(ctx, r.BulkRevocations(), liveBulk())
+		due = b != nil
+		return err
+	})
+	return due, err
+}
+
+func liveBulk() certctl.BulkFilter {
+	return certctl.BulkFilter{Statuses: []string{string(certctl.BulkPending), string(certctl.BulkRunning)}}
+}
+
 // stepBulkRevocation revokes the next batch. The items say what is left, so
 // that going on after a crash is the same as going on.
 func (e *Engine) stepBulkRevocation(ctx context.Context, t *tick) (more bool, err error) {
@@ -35,8 +49,7 @@ func (e *Engine) stepBulkRevocation(ctx context.Context, t *tick) (more bool, er
 	var ids []string
 	err = e.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
 		ids = nil
-		live := []string{string(certctl.BulkPending), string(certctl.BulkRunning)}
-		if b, err = first(ctx, r.BulkRevocations(), certctl.BulkFilter{Statuses: live}); err != nil || b == nil {
+		if b, err = first(ctx, r.BulkRevocations(), liveBulk()); err != nil || b == nil {
 			return err
 		}
 		page, err := r.BulkItems().List(ctx, pendingItems(b.ID), certctl.Page{Limit: bulkBatch})

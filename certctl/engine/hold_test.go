@@ -11,7 +11,10 @@ import (
 
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/chain"
+	"github.com/certctl/certctl/certctl/connector"
 	"github.com/certctl/certctl/certctl/engine"
+	"github.com/certctl/certctl/issuer"
+	"github.com/certctl/certctl/issuer/local"
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/ocsp"
 	"github.com/certctl/certctl/store/storetest"
@@ -256,6 +259,51 @@ func TestHoldOfOneVersion(t *testing.T) {
 	}
 	if _, err := s.Hold(t.Context(), "mc-none", ""); !errors.Is(err, certctl.ErrNotFound) {
 		t.Errorf("no such certificate: %v", err)
+	}
+}
+
+// outside is a CA that keeps its key, and its list, to itself.
+type outside struct{ ca issuer.Issuer }
+
+func (o outside) Issue(ctx context.Context, r *issuer.Request) (*issuer.Issued, error) {
+	return o.ca.Issue(ctx, r)
+}
+
+func (o outside) Certificates(ctx context.Context) ([]*x509.Certificate, error) {
+	a, _ := issuer.As[issuer.Authority](o.ca)
+	return a.Certificates(ctx)
+}
+
+func outsideKind() connector.Kind[issuer.Issuer] {
+	return connector.Define("outside", "Outside CA", func() struct{} { return struct{}{} }, func(ctx context.Context, _ struct{}, env connector.Env) (issuer.Issuer, error) {
+		ca, err := local.Kind().Open(ctx, nil, env)
+		return outside{ca}, err
+	})
+}
+
+// TestHoldAtAnOutsideCA cannot be lifted here, but it can become final, which
+// the CA is told.
+func TestHoldAtAnOutsideCA(t *testing.T) {
+	s := newSetup(t)
+	e := s.replica("with an outside CA", local.Kind(), outsideKind())
+	start(t, e)
+	s.Engine = e
+	if _, err := s.CreateIssuer(t.Context(), engine.ConnectorInput{ID: "iss-out", Name: "out", Type: "outside"}); err != nil {
+		t.Fatal(err)
+	}
+	s.issue("mc-a", func(r *engine.CertificateRequest) { r.IssuerID = "iss-out" })
+	if _, err := s.Hold(t.Context(), "mc-a", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Release(t.Context(), "mc-a", ""); !errors.Is(err, certctl.ErrUnsupported) {
+		t.Errorf("released: %v", err)
+	}
+	if c := s.certificate("mc-a"); !c.Held() {
+		t.Errorf("%+v", c)
+	}
+	rows, err := s.Revoke(t.Context(), "mc-a", engine.RevokeOptions{Reason: revocation.Superseded})
+	if err != nil || len(rows) != 1 || !rows[0].IssuerNotified.IsZero() || rows[0].RetryAt.IsZero() {
+		t.Errorf("%+v, %v", rows, err)
 	}
 }
 

@@ -16,6 +16,9 @@ type loop struct {
 	name  string
 	every time.Duration
 	run   func(context.Context, *tick) error
+	// due, when set, is asked before the lease is taken: a loop that is often
+	// idle then writes nothing. An error counts as due, so that it is told.
+	due func(context.Context) (bool, error)
 }
 
 // tick is one run of a loop: every write of it proves first that the lease is
@@ -41,16 +44,16 @@ func (t *tick) update(ctx context.Context, f func(context.Context, certctl.Tx) e
 
 func (e *Engine) loops() []loop {
 	return []loop{
-		{"renewal-check", e.timing.RenewalCheck, e.checkRenewals},
-		{"job-retry", e.timing.Retry, e.retryDeployments},
-		{"job-timeout", e.timing.Reaper, e.reapJobs},
-		{"agent-health", e.timing.AgentHealth, e.checkAgents},
-		{"expiry", e.timing.Expiry, e.expireCertificates},
-		{"expiry-alerts", e.timing.Alerts, e.alertExpiry},
-		{"crl-generation", e.timing.CRLGeneration, e.refreshCRLs},
-		{"issuer-revocation", e.timing.Retry, e.notifyIssuers},
-		{"bulk-revocation", 2 * e.timing.JobPoll, e.runBulkRevocations},
-		{"idempotency-sweep", e.timing.Sweep, e.sweepIdempotency},
+		{name: "renewal-check", every: e.timing.RenewalCheck, run: e.checkRenewals},
+		{name: "job-retry", every: e.timing.Retry, run: e.retryDeployments},
+		{name: "job-timeout", every: e.timing.Reaper, run: e.reapJobs},
+		{name: "agent-health", every: e.timing.AgentHealth, run: e.checkAgents},
+		{name: "expiry", every: e.timing.Expiry, run: e.expireCertificates},
+		{name: "expiry-alerts", every: e.timing.Alerts, run: e.alertExpiry},
+		{name: "crl-generation", every: e.timing.CRLGeneration, run: e.refreshCRLs},
+		{name: "issuer-revocation", every: e.timing.Retry, run: e.notifyIssuers},
+		{name: "bulk-revocation", every: 2 * e.timing.JobPoll, run: e.runBulkRevocations, due: e.bulkDue},
+		{name: "idempotency-sweep", every: e.timing.Sweep, run: e.sweepIdempotency},
 	}
 }
 
@@ -90,6 +93,11 @@ func (e *Engine) tick(ctx context.Context, l loop) {
 	ttl := max(l.every, 30*time.Second)
 	ctx, cancel := context.WithTimeout(ctx, ttl)
 	defer cancel()
+	if l.due != nil {
+		if due, err := l.due(ctx); err == nil && !due {
+			return
+		}
+	}
 	t, err := e.takeLease(ctx, l, ttl)
 	if err != nil {
 		if ctx.Err() == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -17,12 +16,6 @@ import (
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/store/storetest"
 )
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	storetest.StopPostgres()
-	os.Exit(code)
-}
 
 // fleet writes n Active certificates, each with a version of the local CA, as
 // if they had been issued.

@@ -32,6 +32,9 @@ type setup struct {
 	gate  *gate
 }
 
+// testKey seals what tests store; another process of a test has it, too.
+const testKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
 // clock is time that a test moves on.
 type clock struct {
 	mu  sync.Mutex
@@ -63,7 +66,11 @@ func newSetupOn(t testing.TB, c *clock, st *store.Store) *setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := secret.NewSealer(secret.NewKey())
+	key, err := secret.ParseKey(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := secret.NewSealer(key)
 	if err != nil {
 		t.Fatal(err)
 	}

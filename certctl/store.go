@@ -93,8 +93,9 @@ type Reader interface {
 	// EventsAfter returns up to n events after the cursor, oldest first. It
 	// never skips one that a slower transaction commits later.
 	EventsAfter(ctx context.Context, cursor int64, n int) ([]*Envelope, error)
-	// RevocationSequence is the highest Sequence of one CA key; 0 for none.
-	RevocationSequence(ctx context.Context, issuerKeyID string) (int64, error)
+	// RevocationSequence is the highest Sequence of one CA key, or of one shard
+	// (1, 2, …) of it; 0 for none.
+	RevocationSequence(ctx context.Context, issuerKeyID string, shard int) (int64, error)
 	Leases(ctx context.Context) ([]*Lease, error)
 }
 

@@ -98,8 +98,12 @@ func (r reader) EventsAfter(ctx context.Context, cursor int64, n int) ([]*certct
 }
 
 // RevocationSequence implements certctl.Reader.
-func (r reader) RevocationSequence(ctx context.Context, issuerKeyID string) (int64, error) {
+func (r reader) RevocationSequence(ctx context.Context, issuerKeyID string, shard int) (int64, error) {
 	var n int64
+	if shard > 0 {
+		err := r.t.db.NewRaw("SELECT COALESCE(MAX(sequence), 0) FROM revocations WHERE issuer_key_id = ? AND crl_shard = ?", issuerKeyID, shard).Scan(ctx, &n)
+		return n, translate(err, "revocation", opRead)
+	}
 	err := r.t.db.NewRaw("SELECT sequence FROM revocation_counters WHERE issuer_key_id = ?", issuerKeyID).Scan(ctx, &n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil

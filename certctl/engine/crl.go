@@ -10,7 +10,6 @@ import (
 
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/lint"
-	"github.com/certctl/certctl/issuer"
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/crl"
 )
@@ -101,12 +100,12 @@ func (e *Engine) serves(stored *certctl.CRL, sequence int64) bool {
 }
 
 // storedCRL reads the newest list of a scope, nil when there is none, and how far
-// the CA's revocations have come.
+// the revocations in it have come.
 func (e *Engine) storedCRL(ctx context.Context, keyID string, scope Scope) (stored *certctl.CRL, sequence int64, err error) {
 	id := certctl.CRLID(keyID, scope.Shard, scope.Delta)
 	err = e.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
 		stored = nil
-		if sequence, err = r.RevocationSequence(ctx, keyID); err != nil {
+		if sequence, err = r.RevocationSequence(ctx, keyID, scope.Shard); err != nil {
 			return err
 		}
 		rows, err := r.CRLs().List(ctx, certctl.CRLFilter{IDs: []string{id}, WithoutDER: true}, certctl.Page{Limit: 1})
@@ -273,9 +272,101 @@ func (e *Engine) base(ctx context.Context, c *ca, shard int) (base, error) {
 	return base{made.Number, made.Sequence}, nil
 }
 
+// catchUp makes the lists that lack a revocation, for those who only read the
+// store; whoever fetches a list here gets one that has it anyway.
+func (e *Engine) catchUp(ctx context.Context, t *tick) error {
+	return e.eachCA(ctx, func(ctx context.Context, c *ca) error {
+		sequence, behind, err := e.behind(ctx, c)
+		if err != nil || !behind {
+			return err
+		}
+		if _, err := e.OCSPIssuer(ctx, c.issuerID); err != nil { // the first time
+			return err
+		}
+		scopes, err := e.scopes(ctx, c)
+		if err != nil {
+			return err
+		}
+		waits := false
+		for _, scope := range scopes {
+			stored, sequence, err := e.storedCRL(ctx, c.keyID, scope)
+			if err != nil {
+				return err
+			}
+			if stored != nil && e.serves(stored, sequence) {
+				waits = waits || stored.Sequence < sequence
+				continue
+			}
+			if err := t.makeCRL(ctx, c, scope, true); err != nil {
+				return err
+			}
+		}
+		if !waits {
+			e.caught.Store(c.keyID, sequence)
+		}
+		return nil
+	})
+}
+
+// behind reports whether a CA has revocations that are not known to be on every
+// list, and how far they have come.
+func (e *Engine) behind(ctx context.Context, c *ca) (sequence int64, behind bool, err error) {
+	err = e.store.View(ctx, func(ctx context.Context, r certctl.Reader) (err error) {
+		sequence, err = r.RevocationSequence(ctx, c.keyID, 0)
+		return err
+	})
+	last, ok := e.caught.Load(c.keyID)
+	return sequence, !ok || last.(int64) != sequence, err
+}
+
+// crlsBehind reports whether catchUp has something to do.
+func (e *Engine) crlsBehind(ctx context.Context) (due bool, err error) {
+	err = e.eachCA(ctx, func(ctx context.Context, c *ca) error {
+		_, behind, err := e.behind(ctx, c)
+		due = due || behind
+		return err
+	})
+	return due, err
+}
+
+// makeCRL generates a list unless the lease is lost.
+func (t *tick) makeCRL(ctx context.Context, c *ca, scope Scope, quick bool) error {
+	if err := t.update(ctx, func(context.Context, certctl.Tx) error { return nil }); err != nil {
+		return err
+	}
+	_, err := t.e.generateCRL(ctx, c, scope, quick)
+	return err
+}
+
 // refreshCRLs makes the lists of every issuer of ours that are older than the
 // loop's interval, and rotates responder certificates in time.
 func (e *Engine) refreshCRLs(ctx context.Context, t *tick) error {
+	return e.eachCA(ctx, func(ctx context.Context, c *ca) error {
+		if _, err := e.OCSPIssuer(ctx, c.issuerID); err != nil {
+			return err
+		}
+		scopes, err := e.scopes(ctx, c)
+		if err != nil {
+			return err
+		}
+		for _, scope := range scopes {
+			stored, _, err := e.storedCRL(ctx, c.keyID, scope)
+			if err != nil {
+				return err
+			}
+			if stored != nil && t.now.Sub(stored.ThisUpdate) < e.timing.CRLGeneration/2 {
+				continue
+			}
+			if err := t.makeCRL(ctx, c, scope, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachCA calls f for every issuer of ours, and goes on after a failure.
+func (e *Engine) eachCA(ctx context.Context, f func(context.Context, *ca) error) error {
 	var rows []*certctl.Issuer
 	err := e.store.View(ctx, func(ctx context.Context, r certctl.Reader) (err error) {
 		rows, err = all(ctx, r.Issuers(), certctl.IssuerFilter{}) // disabled ones still owe their revocation data
@@ -286,51 +377,18 @@ func (e *Engine) refreshCRLs(ctx context.Context, t *tick) error {
 	}
 	var failed error
 	for _, row := range rows {
-		if err := e.refreshIssuer(ctx, t, row); err != nil {
+		c, err := e.signingCA(ctx, row.ID)
+		if errors.Is(err, revocation.ErrUnknownIssuer) { // its key is elsewhere
+			continue
+		}
+		if err == nil {
+			err = f(ctx, c)
+		}
+		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("issuer %s: %w", row.ID, err))
 		}
 	}
 	return failed
-}
-
-func (e *Engine) refreshIssuer(ctx context.Context, t *tick, row *certctl.Issuer) error {
-	i, err := e.connect(ctx, row)
-	if err != nil {
-		return err
-	}
-	if _, ours := issuer.As[issuer.SigningAuthority](i); !ours {
-		return nil
-	}
-	if _, err := e.OCSPIssuer(ctx, row.ID); err != nil {
-		return err
-	}
-	c, err := e.signingCA(ctx, row.ID)
-	if errors.Is(err, revocation.ErrUnknownIssuer) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	scopes, err := e.scopes(ctx, c)
-	if err != nil {
-		return err
-	}
-	for _, scope := range scopes {
-		stored, _, err := e.storedCRL(ctx, c.keyID, scope)
-		if err != nil {
-			return err
-		}
-		if stored != nil && t.now.Sub(stored.ThisUpdate) < e.timing.CRLGeneration/2 {
-			continue
-		}
-		if err := t.update(ctx, func(context.Context, certctl.Tx) error { return nil }); err != nil {
-			return err // the lease is lost
-		}
-		if _, err = e.generateCRL(ctx, c, scope, false); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // scopes are the lists that a CA has to keep fresh: those that its setting names,

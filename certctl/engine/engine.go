@@ -134,6 +134,7 @@ type Engine struct {
 	crls    singleflight.Group
 	lists   crlLists
 	making  sync.Map // CRL ID → *sync.Mutex: who makes a list
+	caught  sync.Map // CA key ID → the sequence that every list covers
 	touched sync.Map // API key ID → when its last use was written
 }
 

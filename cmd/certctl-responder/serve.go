@@ -43,6 +43,9 @@ func serve(open func(*cli.Context, *slog.Logger) (*opened, error)) cli.ActionFun
 		reload := make(chan os.Signal, 1)
 		signal.Notify(reload, reloadSignals()...)
 		defer signal.Stop(reload)
+		look := time.NewTicker(2 * time.Second)
+		defer look.Stop()
+		current := first
 		return listen(c, r, func(ended <-chan error) error {
 			for {
 				select {
@@ -50,15 +53,20 @@ func serve(open func(*cli.Context, *slog.Logger) (*opened, error)) cli.ActionFun
 					return err
 				case <-c.Context.Done():
 					return nil
-				case <-reload:
-					next, err := open(c, log)
-					if err != nil {
-						log.ErrorContext(run, "the configuration was not reloaded; what was served before is served on", "error", err)
+				case <-look.C:
+					if current.changed == nil || !current.changed(run) {
 						continue
 					}
-					r.start(run, next)
-					log.InfoContext(run, "reloaded", "issuers", len(next.sites))
+				case <-reload:
 				}
+				next, err := open(c, log)
+				if err != nil {
+					log.ErrorContext(run, "the configuration was not reloaded; what was served before is served on", "error", err)
+					continue
+				}
+				r.start(run, next)
+				current = next
+				log.InfoContext(run, "reloaded", "issuers", len(next.sites))
 			}
 		})
 	}

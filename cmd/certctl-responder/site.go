@@ -54,8 +54,9 @@ func (s *sites) end() {
 
 // opened are sites that do not run yet, and what ends with them.
 type opened struct {
-	sites []*site
-	close func()
+	sites   []*site
+	close   func()
+	changed func(context.Context) bool // there are other sites now; nil: never
 }
 
 // registry has the sites that are served now.
@@ -125,6 +126,9 @@ func (r *registry) handler(maxAge, body time.Duration, now func() time.Time) (*r
 
 // problems are why the sites are not ready; nil when all are.
 func (r *registry) problems() error {
+	if len(r.now.Load().m) == 0 {
+		return errors.New("there is no issuer yet; a certctl-server on this database makes the first")
+	}
 	var all []error
 	for name, s := range r.now.Load().m {
 		if err := s.state().problem; err != nil {

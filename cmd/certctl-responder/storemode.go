@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/big"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,9 +61,17 @@ func openStore(c *cli.Context, log *slog.Logger) (_ *opened, err error) {
 		return nil, err
 	}
 	out := &opened{close: func() { _ = m.store.Close() }} // nothing was written
-	if out.sites, err = m.sites(c); err != nil {
+	known, err := m.keyIDs(c.Context)
+	if err == nil {
+		out.sites, err = m.sites(c)
+	}
+	if err != nil {
 		out.close()
 		return nil, err
+	}
+	out.changed = func(ctx context.Context) bool {
+		now, err := m.keyIDs(ctx)
+		return err == nil && !slices.Equal(now, known)
 	}
 	return out, nil
 }
@@ -107,10 +116,24 @@ func (m *storeMode) sites(c *cli.Context) ([]*site, error) {
 			break
 		}
 	}
-	if len(out) == 0 {
-		return nil, errors.New("the database has no CA of its own with a responder certificate; start certctl-server once")
-	}
 	return out, nil
+}
+
+// keyIDs are the CA keys that have a responder certificate, in order.
+func (m *storeMode) keyIDs(ctx context.Context) (ids []string, err error) {
+	err = m.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
+		ids = nil
+		page, err := r.Responders().List(ctx, certctl.ResponderFilter{}, certctl.Page{Limit: 500})
+		if err != nil {
+			return err
+		}
+		for _, row := range page.Items {
+			ids = append(ids, row.IssuerKeyID)
+		}
+		return nil
+	})
+	slices.Sort(ids)
+	return ids, err
 }
 
 func (m *storeMode) site(c *cli.Context, row *certctl.Responder) (*site, error) {

@@ -13,6 +13,7 @@ INSERT INTO crl_lists SELECT issuer_key_id, issuer_id, crl_der, crl_number, this
 DROP TABLE crls;
 ALTER TABLE crl_lists RENAME TO crls;
 
+DROP INDEX revocations_shard;
 DROP INDEX revocations_sequence;
 ALTER TABLE responders DROP COLUMN ca_pem;
 ALTER TABLE revocations DROP COLUMN released_at;

@@ -5,6 +5,7 @@ ALTER TABLE revocations ADD COLUMN invalid_since TIMESTAMPTZ;
 ALTER TABLE revocations ADD COLUMN released_at TIMESTAMPTZ;
 ALTER TABLE responders ADD COLUMN ca_pem TEXT NOT NULL DEFAULT '';
 CREATE INDEX revocations_sequence ON revocations (issuer_key_id, sequence);
+CREATE INDEX revocations_shard ON revocations (issuer_key_id, crl_shard, sequence);
 
 CREATE TABLE crl_lists (
   id TEXT PRIMARY KEY, issuer_key_id TEXT NOT NULL, issuer_id TEXT NOT NULL REFERENCES issuers (id), crl_shard BIGINT NOT NULL, delta BOOLEAN NOT NULL,

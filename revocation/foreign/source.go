@@ -56,6 +56,7 @@ type Source struct {
 	crl    watched
 	index  watched
 	health Health
+	opened bool
 }
 
 // state is what is known, at one position. It does not change.
@@ -102,6 +103,7 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 			return nil, err
 		}
 	}
+	s.opened = true
 	return s, nil
 }
 
@@ -267,6 +269,8 @@ func (s *Source) note(ctx context.Context, what, where string, err error) error 
 	if errors.As(err, &r) {
 		s.health.Rejected[r.Code]++
 	}
-	s.log.WarnContext(ctx, "not taken; what was here before is used on", "what", what, "error", err)
+	if s.opened || s.remote() { // otherwise Open returns it
+		s.log.WarnContext(ctx, "not taken; what was here before is used on", "what", what, "error", err)
+	}
 	return err
 }

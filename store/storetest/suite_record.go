@@ -189,11 +189,11 @@ func testSequence(t *testing.T, s certctl.Store) {
 		return nil
 	})
 	View(t, s, func(ctx context.Context, r certctl.Reader) error {
-		n, err := r.RevocationSequence(ctx, "key")
+		n, err := r.RevocationSequence(ctx, "key", 0)
 		if n != 3 {
 			t.Errorf("sequence %d", n)
 		}
-		if m, err := r.RevocationSequence(ctx, "other"); m != 0 || err != nil {
+		if m, err := r.RevocationSequence(ctx, "other", 0); m != 0 || err != nil {
 			t.Errorf("%d, %v", m, err)
 		}
 		return err

@@ -71,6 +71,10 @@ build: | $(BIN) ## static binaries into bin/
 bench: ## benchmarks; BENCH=regexp and PKGS=./path/... narrow them
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout $(TIMEOUT) $(PKGS)
 
+.PHONY: bench-revocation
+bench-revocation: ## OCSP over loopback against its floors, openssl and cfssl, as ratios
+	$(GO) run ./internal/bench/ocsp $(BENCH_ARGS)
+
 .PHONY: dev
 dev: ## run everything on this machine: CA, server, agent and a demo site
 	$(GO) run ./cmd/certctl-server dev $(DEV_ARGS)

@@ -54,9 +54,9 @@ func (e *Engine) CRL(ctx context.Context, issuerID string) (*certctl.CRL, error)
 // CRLOf returns the newest list of a scope, which covers every revocation that
 // is in the store: where the stored one does not, or is past half of its life, a
 // new one is made first. When that fails, the stored one is served until it
-// ends. A list that takes more than a tenth of a second to make is made again
-// after ten times as long at the earliest, and never later than the scheduled
-// one; its delta is quicker.
+// ends. A list that takes more than a second to make is made again after ten
+// times as long at the earliest, and never later than the scheduled one; its
+// delta is quicker.
 //
 // revocation.ErrUnknownIssuer where the issuer or the scope does not exist. The
 // result is shared, and must not be changed.
@@ -85,12 +85,14 @@ func (e *Engine) CRLOf(ctx context.Context, issuerID string, scope Scope) (*cert
 
 // slowCRL is how long a list takes to make that is not made again for every
 // revocation.
-const slowCRL = 100 * time.Millisecond
+const slowCRL = time.Second
 
-// serves reports whether a stored list can be served without making another.
+// serves reports whether a stored list can be served without making another. One
+// from before this process cannot: the database may have been restored from a
+// backup since, and relying parties have seen higher numbers.
 func (e *Engine) serves(stored *certctl.CRL, sequence int64) bool {
 	now := e.now()
-	if !now.Before(stored.ThisUpdate.Add(stored.NextUpdate.Sub(stored.ThisUpdate) / 2)) {
+	if stored.GeneratedAt.Before(e.started) || !now.Before(stored.ThisUpdate.Add(stored.NextUpdate.Sub(stored.ThisUpdate)/2)) {
 		return false
 	}
 	if stored.Sequence >= sequence {
@@ -189,8 +191,9 @@ func (e *Engine) buildCRL(ctx context.Context, c *ca, scope Scope, since base, q
 	if err != nil {
 		return nil, err
 	}
-	now := e.now().UTC().Truncate(time.Second)
-	number, err := crl.NextNumber(highest(stored, delta), now)
+	exact := e.now()
+	now := exact.UTC().Truncate(time.Second)
+	number, err := crl.NextNumber(highest(stored, delta), exact)
 	if err != nil {
 		return nil, err
 	}
@@ -309,14 +312,20 @@ func (e *Engine) catchUp(ctx context.Context, t *tick) error {
 }
 
 // behind reports whether a CA has revocations that are not known to be on every
-// list, and how far they have come.
+// list, and how far they have come. A CA that has issued nothing owes nothing,
+// and can be deleted.
 func (e *Engine) behind(ctx context.Context, c *ca) (sequence int64, behind bool, err error) {
+	last, ok := e.caught.Load(c.keyID)
+	issued := ok
 	err = e.store.View(ctx, func(ctx context.Context, r certctl.Reader) (err error) {
-		sequence, err = r.RevocationSequence(ctx, c.keyID, 0)
+		if sequence, err = r.RevocationSequence(ctx, c.keyID, 0); err != nil || issued {
+			return err
+		}
+		page, err := r.Versions().List(ctx, certctl.VersionFilter{IssuerKeyID: c.keyID}, certctl.Page{Limit: 1})
+		issued = err == nil && len(page.Items) > 0
 		return err
 	})
-	last, ok := e.caught.Load(c.keyID)
-	return sequence, !ok || last.(int64) != sequence, err
+	return sequence, issued && (!ok || last.(int64) != sequence), err
 }
 
 // crlsBehind reports whether catchUp has something to do.

@@ -134,6 +134,7 @@ type Engine struct {
 	crls    singleflight.Group
 	lists   crlLists
 	making  sync.Map // CRL ID → *sync.Mutex: who makes a list
+	started time.Time
 	caught  sync.Map // CA key ID → the sequence that every list covers
 	touched sync.Map // API key ID → when its last use was written
 }
@@ -171,7 +172,7 @@ func New(o Options) (*Engine, error) {
 	return &Engine{
 		store: o.Store, source: o.Revocations, issuers: o.Issuers, targets: o.Targets, sealer: o.Sealer,
 		http: o.HTTP, log: o.Logger, now: o.Now, pkiURL: strings.TrimSuffix(o.PKIURL, "/"),
-		replica: o.Replica, workers: o.Concurrency, timing: o.Timing.withDefaults(), alone: o.Exclusive,
+		replica: o.Replica, workers: o.Concurrency, timing: o.Timing.withDefaults(), alone: o.Exclusive, started: o.Now().Truncate(time.Microsecond),
 	}, nil
 }
 

@@ -13,14 +13,15 @@ type Number struct{ n *big.Int }
 // maxNumber is the largest number of 20 octets: 2^159 - 1.
 var maxNumber = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 159), big.NewInt(1))
 
-// NextNumber is the larger of previous+1 and now in seconds since 1970. Time
+// NextNumber is the larger of previous+1 and now in microseconds since 1970. Time
 // is in it so that numbers rise even if previous was lost, or came from a
-// backup; previous, the largest number known to be used (nil for none), so
-// that they rise when the clock does not.
+// backup: no list is made in a microsecond, so that numbers never run ahead of
+// the clock. previous, the largest number known to be used (nil for none), is in
+// it so that they rise when the clock does not.
 //
 // It fails when previous is negative, or no number of 20 octets is larger.
 func NextNumber(previous *big.Int, now time.Time) (Number, error) {
-	next := big.NewInt(max(now.Unix(), 1))
+	next := big.NewInt(max(now.UnixMicro(), 1))
 	if previous == nil {
 		return Number{next}, nil
 	}

@@ -11,8 +11,8 @@ import (
 func TestNumbersRise(t *testing.T) {
 	at := now
 	last, err := crl.NextNumber(nil, at)
-	if err != nil || last.Int().Int64() != now.Unix() {
-		t.Fatalf("the first number is %v (%v), want %d", last, err, now.Unix())
+	if err != nil || last.Int().Int64() != now.UnixMicro() {
+		t.Fatalf("the first number is %v (%v), want %d", last, err, now.UnixMicro())
 	}
 	for i, step := range []time.Duration{time.Hour, 0, 0, -24 * time.Hour, time.Second, 48 * time.Hour, -10 * 365 * 24 * time.Hour} {
 		at = at.Add(step)

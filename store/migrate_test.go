@@ -50,7 +50,7 @@ func query(t *testing.T, db *sql.DB, q string, scan func(*sql.Rows) error) {
 	}
 }
 
-func openDB(t *testing.T, driver, dsn string) *sql.DB {
+func openDB(t testing.TB, driver, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open(driver, dsn)
 	if err != nil {

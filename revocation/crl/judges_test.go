@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/certctl/certctl/certctl/lint"
 	"github.com/certctl/certctl/internal/peer"
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/crl"
@@ -109,6 +110,27 @@ func TestZlintFindsNothing(t *testing.T) {
 	o := options(t, revocationtest.NewCA(t, "p256", "CRL CA", now))
 	for seed := range 100 {
 		lintCRL(t, build(t, conforming(random(uint64(seed), seed%20)), o).DER)
+	}
+}
+
+// TestThousandCRLs: of random content and scope, with every reason, holds too.
+func TestThousandCRLs(t *testing.T) {
+	ca := revocationtest.NewCA(t, "p256", "CRL CA", now)
+	for seed := range 1000 {
+		o := options(t, ca)
+		switch seed % 4 {
+		case 1:
+			o.Shard, o.Points = seed%7+1, []string{fmt.Sprintf("http://pki.example.com/crl/%d", seed%7+1)}
+		case 2:
+			o.Freshest = []string{"http://pki.example.com/crl/delta"}
+		case 3:
+			o.Base, o.Number = o.Number, next(t, o.Number)
+		}
+		list := build(t, random(uint64(seed), seed%60), o)
+		if err := lint.CRL(list.DER); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		parse(t, list)
 	}
 }
 

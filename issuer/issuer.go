@@ -145,6 +145,9 @@ type Publication struct {
 	// Shards is over how many CRLs new certificates are spread; 0 for none.
 	Shards int
 	Delta  bool // delta CRLs are made, and named in certificates
+	// ResponderKey is the algorithm of the key that signs OCSP answers, as
+	// certctl/keys names it; ECDSA-P256 when empty.
+	ResponderKey string
 }
 
 // RenewalInfo is a CA's advice (RFC 9773 section 4.2).

@@ -46,6 +46,14 @@ func (e *Engine) signingCA(ctx context.Context, issuerID string) (*ca, error) {
 	return &ca{issuerID, revocation.KeyID(cert), cert, signer, publication(i)}, nil
 }
 
+// responderKey is the algorithm of the key that signs OCSP answers.
+func (c *ca) responderKey() keys.Algorithm {
+	if c.publish.ResponderKey == "" {
+		return keys.ECDSAP256
+	}
+	return keys.Algorithm(c.publish.ResponderKey)
+}
+
 // CACertificate returns the DER of an issuer's CA certificate, for caIssuers
 // pointers (RFC 5280 section 4.2.2.1).
 func (e *Engine) CACertificate(ctx context.Context, issuerID string) ([]byte, error) {
@@ -65,6 +73,8 @@ type signerCache struct {
 type cachedSigner struct {
 	issuer *ocsp.Issuer
 	until  time.Time // when another one has to be fetched or made
+
+	algorithm keys.Algorithm
 }
 
 // OCSPIssuer returns who signs OCSP answers for an issuer: a delegated
@@ -79,7 +89,7 @@ func (e *Engine) OCSPIssuer(ctx context.Context, issuerID string) (*ocsp.Issuer,
 	e.signers.mu.Lock()
 	known, ok := e.signers.m[c.keyID]
 	e.signers.mu.Unlock()
-	if ok && now.Before(known.until) {
+	if ok && now.Before(known.until) && known.algorithm == c.responderKey() {
 		return known.issuer, nil
 	}
 	row, err := e.responder(ctx, c)
@@ -99,7 +109,7 @@ func (e *Engine) OCSPIssuer(ctx context.Context, issuerID string) (*ocsp.Issuer,
 	if e.signers.m == nil {
 		e.signers.m = map[string]cachedSigner{}
 	}
-	e.signers.m[c.keyID] = cachedSigner{signs, e.rotateAt(row.NotBefore, row.NotAfter)}
+	e.signers.m[c.keyID] = cachedSigner{signs, e.rotateAt(row.NotBefore, row.NotAfter), keys.Algorithm(row.KeyAlg)}
 	return signs, nil
 }
 
@@ -133,7 +143,7 @@ func (e *Engine) responder(ctx context.Context, c *ca) (*certctl.Responder, erro
 		return nil, err
 	}
 	// A row without the CA certificate is from before readers needed it.
-	if row != nil && row.CAPEM != "" && e.now().Before(e.rotateAt(row.NotBefore, row.NotAfter)) {
+	if row != nil && row.CAPEM != "" && row.KeyAlg == string(c.responderKey()) && e.now().Before(e.rotateAt(row.NotBefore, row.NotAfter)) {
 		return row, nil
 	}
 	next, err := e.newResponder(c)
@@ -174,7 +184,8 @@ func (e *Engine) storedResponder(ctx context.Context, keyID string) (row *certct
 }
 
 func (e *Engine) newResponder(c *ca) (*certctl.Responder, error) {
-	key, err := keys.Generate(keys.ECDSAP256)
+	algorithm := c.responderKey()
+	key, err := keys.Generate(algorithm)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +212,6 @@ func (e *Engine) newResponder(c *ca) (*certctl.Responder, error) {
 	}
 	return &certctl.Responder{
 		IssuerKeyID: c.keyID, IssuerID: c.issuerID, CertPEM: string(chain.EncodePEM(cert)), Serial: text,
-		CAPEM: string(chain.EncodePEM(c.cert)), SealedKey: blob, KeyAlg: string(keys.ECDSAP256), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		CAPEM: string(chain.EncodePEM(c.cert)), SealedKey: blob, KeyAlg: string(algorithm), NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 	}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/chain"
 	"github.com/certctl/certctl/certctl/engine"
+	"github.com/certctl/certctl/certctl/keys"
 	"github.com/certctl/certctl/revocation"
 )
 
@@ -121,4 +122,28 @@ func freshest(c *x509.Certificate, url string) bool {
 	return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool {
 		return e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 46}) && strings.HasSuffix(string(e.Value), url)
 	})
+}
+
+// TestResponderKey: the responder has the key that the issuer's setting asks
+// for, from the next answer on.
+func TestResponderKey(t *testing.T) {
+	s := newSetup(t)
+	for _, algorithm := range []string{"", "RSA-2048", "Ed25519", "ECDSA-P256"} {
+		if algorithm != "" {
+			if _, err := s.UpdateIssuer(t.Context(), "iss-local", engine.ConnectorInput{Config: fmt.Appendf(nil, `{"ocsp_key_algorithm":%q}`, algorithm)}, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			signs, err := s.OCSPIssuer(t.Context(), "iss-local")
+			if err != nil {
+				t.Fatal(err)
+			}
+			kind, size := keys.Describe(signs.Certificate().PublicKey)
+			want := map[string]string{"": "ECDSA", "RSA-2048": "RSA", "Ed25519": "Ed25519", "ECDSA-P256": "ECDSA"}[algorithm]
+			if !strings.HasPrefix(kind, want) {
+				t.Errorf("%q gives a key %s of %d bits", algorithm, kind, size)
+			}
+		}
+	}
 }

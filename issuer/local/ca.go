@@ -219,5 +219,5 @@ func (ca *CA) Check(context.Context) error { return ca.judge() }
 // Publication implements issuer.Publisher.
 func (ca *CA) Publication() issuer.Publication {
 	c := ca.config
-	return issuer.Publication{CRL: c.CRLURLs, OCSP: c.OCSPURLs, IssuerCert: c.IssuerURLs, Shards: c.CRLShards, Delta: c.DeltaCRL}
+	return issuer.Publication{CRL: c.CRLURLs, OCSP: c.OCSPURLs, IssuerCert: c.IssuerURLs, Shards: c.CRLShards, Delta: c.DeltaCRL, ResponderKey: c.OCSPKey}
 }

@@ -25,11 +25,12 @@ type Config struct {
 	OCSPURLs   []string `json:"ocsp_urls" doc:"Where they find OCSP, likewise"`
 	IssuerURLs []string `json:"ca_issuer_urls" doc:"Where they find the CA certificate, likewise"`
 	CRLShards  int      `json:"crl_shards" doc:"Over how many CRLs new certificates are spread by their serials, so that each stays small; 0: one CRL"`
+	OCSPKey    string   `json:"ocsp_key_algorithm" doc:"Key of the delegated OCSP responder" enum:"ECDSA-P256,ECDSA-P384,RSA-2048,RSA-3072,RSA-4096,Ed25519"`
 	DeltaCRL   bool     `json:"delta_crl" doc:"Publish delta CRLs, and name them in certificates"`
 }
 
 func defaults() Config {
-	return Config{CACommonName: "CertCtl Local CA", KeyAlgorithm: string(keys.ECDSAP256), CAValidityDays: 3650, ValidityDays: 90}
+	return Config{CACommonName: "CertCtl Local CA", KeyAlgorithm: string(keys.ECDSAP256), CAValidityDays: 3650, ValidityDays: 90, OCSPKey: string(keys.ECDSAP256)}
 }
 
 const day = 24 * time.Hour

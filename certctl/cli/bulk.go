@@ -71,7 +71,7 @@ func (s *session) bulkRevoke(ctx context.Context, cl *client.Client, c *cli.Cont
 	if !c.Bool("wait") {
 		return showOne(s, c, func(x *api.BulkRevokeResponse) string { return x.JobID }, begun)
 	}
-	fmt.Fprintf(s.o.Err, "Revoking %d certificates (%s).\n", begun.AffectedCount, begun.JobID)
+	fmt.Fprintf(s.o.Err, "Revoking (%d affected, %s).\n", begun.AffectedCount, begun.JobID)
 	b, err := waitFor(ctx, func() (*api.BulkRevocation, bool, error) {
 		b, err := cl.GetBulkRevocation(ctx, begun.JobID)
 		return b, err == nil && b.Status == "Completed", err

@@ -68,7 +68,7 @@ func commonFlags() []cli.Flag {
 		&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8080", EnvVars: env("RESPONDER_LISTEN"), Usage: "`ADDRESS` for relying parties, plain HTTP"},
 		&cli.StringFlag{Name: "admin-listen", Value: "127.0.0.1:9080", EnvVars: env("RESPONDER_ADMIN_LISTEN"), Usage: "`ADDRESS` of /health, /ready and /metrics; not for the public"},
 		&cli.StringFlag{Name: "config", EnvVars: env("RESPONDER_CONFIG"), Usage: "YAML `FILE` with several issuers"},
-		&cli.Int64Flag{Name: "cache-mib", Value: 64, EnvVars: env("RESPONDER_CACHE_MIB"), Usage: "memory for signed answers, in `MIB`, for each issuer; 0 keeps none, 32 is the least otherwise"},
+		&cli.Int64Flag{Name: "cache-mib", Value: 64, EnvVars: env("RESPONDER_CACHE_MIB"), Usage: "memory for signed answers, in `MIB`, for each issuer; 0 keeps none"},
 		&cli.DurationFlag{Name: "validity", Value: time.Hour, EnvVars: env("RESPONDER_VALIDITY"), Usage: "from thisUpdate to nextUpdate of an answer"},
 		&cli.DurationFlag{Name: "max-age", Value: time.Minute, EnvVars: env("RESPONDER_MAX_AGE"), Usage: "how long HTTP caches may keep an answer, hence hide a revocation"},
 		&cli.DurationFlag{Name: "client-timeout", Value: 5 * time.Second, EnvVars: env("RESPONDER_CLIENT_TIMEOUT"), Usage: "for a client to send its request"},

@@ -79,7 +79,11 @@ func listen(c *cli.Context, r *registry, wait func(ended <-chan error) error) er
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	a := &admin{registry: r, every: int64(c.Int("access-log"))}
-	public, err := fast.New(fast.Options{Handler: h, Observe: a.observe, Now: time.Now, Logger: r.log, Read: c.Duration("client-timeout")})
+	options := fast.Options{Handler: h, Observe: a.observe, Logger: r.log, Read: c.Duration("client-timeout")}
+	if a.every > 0 {
+		options.Now = time.Now // which only the access log needs
+	}
+	public, err := fast.New(options)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,6 @@ var vendors = []vendor{
 	{[]string{"github.com/zmap"}, []string{"certctl/lint"}},
 	{[]string{"github.com/valyala/fasthttp"}, []string{"revocation/responder/fast", "cmd/certctl-responder/...", "internal/bench/..."}},
 	{[]string{"github.com/prometheus"}, []string{"cmd/certctl-responder/..."}},
-	{[]string{"github.com/VictoriaMetrics/fastcache"}, []string{"revocation/ocsp"}},
 }
 
 // databases are what only the packages in databaseRooms may bring along, by

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/VictoriaMetrics/fastcache"
-
 	"github.com/certctl/certctl/revocation"
 	"github.com/certctl/certctl/revocation/internal/der"
 )
@@ -19,7 +17,7 @@ import (
 // common request, by CertID. It holds nothing but statuses that the feed would
 // tell a change of, and drops them when it does.
 type cache struct {
-	kept *fastcache.Cache
+	kept *table
 
 	// mu orders keeping (shared) and forgetting (alone): what was read before a
 	// change was told is not kept after it.
@@ -32,12 +30,9 @@ type cache struct {
 	asking sync.Map // CertIDs that are being refreshed
 }
 
-// minCache is the least that the cache can be told to take.
-const minCache = 32 << 20
-
 func newCache(size int64) *cache {
 	c := &cache{
-		kept:      fastcache.New(int(min(max(size, minCache), math.MaxInt))),
+		kept:      newTable(size),
 		positions: map[string]int64{}, cas: map[string][]*Issuer{},
 	}
 	c.tails.Store(&[][]byte{})
@@ -50,7 +45,7 @@ func (c *cache) get(b, certID []byte, now time.Time) ([]byte, bool) {
 		return b, false
 	}
 	n := len(b)
-	b, ok := c.kept.HasGet(b, certID)
+	b, ok := c.kept.appendTo(b, certID)
 	if !ok || now.UnixNano() >= nextUpdateOf(b[n:]) {
 		return b[:n], false
 	}
@@ -108,7 +103,7 @@ func (c *cache) keep(certID []byte, i *Issuer, at int64, a Answer, response []by
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.following.Load() && c.positions[i.keyID] == at {
-		c.kept.Set(certID, value)
+		c.kept.set(certID, value)
 	}
 }
 
@@ -168,13 +163,13 @@ func (c *cache) forget(keyID string, at int64, changed []*big.Int, all bool) {
 	defer c.mu.Unlock()
 	c.positions[keyID] = at
 	if all {
-		c.kept.Reset()
+		c.kept.clear()
 		return
 	}
 	for _, i := range c.cas[keyID] {
 		for _, n := range changed {
 			for _, id := range i.certIDs(n) {
-				c.kept.Del(id)
+				c.kept.drop(id)
 			}
 		}
 	}
@@ -185,17 +180,13 @@ func (c *cache) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.following.Store(false)
-	c.kept.Reset()
+	c.kept.clear()
 	clear(c.positions)
 	clear(c.cas)
 }
 
 // size is how many octets the cache holds.
-func (c *cache) size() uint64 {
-	var s fastcache.Stats
-	c.kept.UpdateStats(&s)
-	return s.BytesSize
-}
+func (c *cache) size() uint64 { return c.kept.size() }
 
 // certIDs are the CertIDs that name a certificate of this CA: for each hash,
 // with the parameters NULL and absent.

@@ -38,8 +38,7 @@ type Options struct {
 	// RFC 6960 section 4.4.4 then: the beginning of the CA's validity.
 	Archive bool
 	// CacheSize bounds, in octets, the memory in which signed answers are kept,
-	// about 500 octets each; nothing is kept when 0, and 32 MiB is the least. It
-	// needs a Source that is a revocation.Feed, and has an effect only while
+	// about 500 octets each; nothing is kept when 0. It needs a Source that is a revocation.Feed, and has an effect only while
 	// Follow runs.
 	CacheSize int64
 	// Changed, if set, tells that the feed may have something to say; Follow

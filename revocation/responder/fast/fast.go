@@ -24,10 +24,11 @@ import (
 type Options struct {
 	Handler *responder.Handler // required; answers below responder.Prefix
 	Else    http.Handler       // answers everything else; 404 when nil
-	// Observe, if set, is told of each answered request, and how long it took.
+	// Observe, if set, is told of each answered request, and, if there is a clock,
+	// how long it took.
 	Observe func(ctx *fasthttp.RequestCtx, took time.Duration)
-	Now     func() time.Time // required by Observe
-	Logger  *slog.Logger     // silent when nil
+	Now     func() time.Time
+	Logger  *slog.Logger // silent when nil
 
 	// Read bounds how long a client may take to send a request, Write how long
 	// to take an answer, Idle how long a connection may wait for the next. 5
@@ -48,9 +49,6 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Handler == nil {
 		return nil, errors.New("fast: Options.Handler is required")
-	}
-	if o.Observe != nil && o.Now == nil {
-		return nil, errors.New("fast: Options.Observe needs Options.Now")
 	}
 	set := func(d *time.Duration, otherwise time.Duration) {
 		if *d <= 0 {
@@ -84,6 +82,11 @@ func New(o Options) (*Server, error) {
 	if o.Observe != nil {
 		inner := handle
 		handle = func(ctx *fasthttp.RequestCtx) {
+			if o.Now == nil {
+				inner(ctx)
+				o.Observe(ctx, 0)
+				return
+			}
 			begun := o.Now()
 			inner(ctx)
 			o.Observe(ctx, o.Now().Sub(begun))
@@ -114,7 +117,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.http.ShutdownWithContext(ctx)
 }
 
-var prefix = []byte(responder.Prefix)
+var (
+	prefix       = []byte(responder.Prefix)
+	cacheControl = []byte("Cache-Control")
+)
 
 // pathOf is the path as it was sent.
 func pathOf(ctx *fasthttp.RequestCtx) []byte {
@@ -163,7 +169,9 @@ func send(ctx *fasthttp.RequestCtx, reply responder.Reply) {
 	if reply.ContentType != nil {
 		h.SetContentType(reply.ContentType[0])
 	}
-	set("Cache-Control", reply.CacheControl)
+	if reply.CacheControl != nil {
+		h.SetCanonical(cacheControl, []byte(reply.CacheControl[0]))
+	}
 	set("Expires", reply.Expires)
 	set("Etag", reply.ETag)
 	set("Last-Modified", reply.LastModified)

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package ocsp
+
+func advise([]byte) {}

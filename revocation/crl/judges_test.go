@@ -4,7 +4,9 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -155,5 +157,43 @@ func BenchmarkBuild10k(b *testing.B) {
 		if _, err := crl.Build(b.Context(), l, o); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestNSSTakesTheList: NSS checks the signature as it imports a CRL, lists its
+// entries, and refuses a broken one.
+func TestNSSTakesTheList(t *testing.T) {
+	for _, program := range []string{"certutil", "crlutil"} {
+		peer.Need(t, program)
+	}
+	for _, kind := range []string{"rsa2048", "p256", "p384"} {
+		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			at := time.Now() // NSS goes by the machine's clock
+			ca := revocationtest.NewCA(t, kind, "CRL CA", at)
+			db := "sql:" + dir
+			run(t, "certutil", "-N", "-d", db, "--empty-password")
+			run(t, "certutil", "-A", "-d", db, "-n", "ca", "-t", "CT,C,C", "-i", revocationtest.PEM(t, ca.Cert), "-a")
+			o := options(t, ca)
+			o.ThisUpdate, o.NextUpdate = at.Add(-time.Minute), at.Add(time.Hour)
+			list := build(t, everyReason(), o)
+			file := filepath.Join(dir, "crl.der")
+			if err := os.WriteFile(file, list.DER, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run(t, "crlutil", "-I", "-d", db, "-i", file)
+			out := run(t, "crlutil", "-L", "-d", db, "-n", "ca")
+			if got := strings.Count(out, "Serial Number:"); got != list.Count {
+				t.Errorf("NSS lists %d entries, want %d:\n%s", got, list.Count, out)
+			}
+			broken := append([]byte(nil), list.DER...)
+			broken[len(broken)-12] ^= 1
+			if err := os.WriteFile(file, broken, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.CommandContext(t.Context(), "crlutil", "-I", "-d", db, "-i", file).CombinedOutput(); err == nil {
+				t.Errorf("a list with a broken signature was taken: %s", out)
+			}
+		})
 	}
 }

@@ -165,17 +165,42 @@ func (s *Store) Watch(ctx context.Context, topics ...string) (<-chan struct{}, e
 
 func (s *Store) instant() time.Time { return stamp(s.now()) }
 
+// begin starts a transaction. On SQLite it ends when end returns, and not at
+// some moment after ctx did: database/sql rolls back behind its caller's back
+// then, and a Store that is closed would have its file open, with changes that
+// are not yet in it. Statements still end with the context that they are given.
+// On Postgres the context must end what waits for a server that does not answer.
+func (s *Store) begin(ctx context.Context, db *bun.DB, o *sql.TxOptions) (tx bun.Tx, end func(), err error) {
+	if s.postgres {
+		tx, err = db.BeginTx(ctx, o)
+		return tx, func() { _ = tx.Rollback() }, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return bun.Tx{}, nil, err
+	}
+	tx, err = conn.BeginTx(context.WithoutCancel(ctx), o)
+	if err != nil {
+		_ = conn.Close()
+		return bun.Tx{}, nil, err
+	}
+	return tx, func() {
+		_ = tx.Rollback()
+		_ = conn.Close()
+	}, nil
+}
+
 // View implements certctl.Store.
 func (s *Store) View(ctx context.Context, f func(context.Context, certctl.Reader) error) error {
 	o := &sql.TxOptions{ReadOnly: true}
 	if s.postgres {
 		o.Isolation = sql.LevelRepeatableRead // one snapshot for all statements
 	}
-	b, err := s.read.BeginTx(ctx, o)
+	b, end, err := s.begin(ctx, s.read, o)
 	if err != nil {
 		return translate(err, "", opRead)
 	}
-	defer b.Rollback()
+	defer end()
 	return f(ctx, reader{&tx{s: s, db: b, now: s.instant()}})
 }
 
@@ -208,11 +233,11 @@ func (s *Store) update(ctx context.Context, f func(context.Context, certctl.Tx) 
 			return ctx.Err()
 		}
 	}
-	b, err := s.db.BeginTx(ctx, nil)
+	b, end, err := s.begin(ctx, s.db, nil)
 	if err != nil {
 		return translate(err, "", opWrite)
 	}
-	defer b.Rollback()
+	defer end()
 	t := &tx{s: s, db: b, now: s.instant()}
 	if err := f(ctx, t); err != nil {
 		return err

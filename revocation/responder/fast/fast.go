@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
@@ -108,7 +109,11 @@ func (q quiet) Printf(format string, args ...any) {
 }
 
 // Serve serves a listener until Shutdown, which makes it return nil.
-func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+func (s *Server) Serve(l net.Listener) error {
+	lazy := lazily(l)
+	context.AfterFunc(s.base, lazy.finish) // connections may outlive Serve
+	return s.http.Serve(lazy)
+}
 
 // Shutdown takes no more connections, and waits for the requests under way
 // until ctx ends.
@@ -120,6 +125,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 var (
 	prefix       = []byte(responder.Prefix)
 	cacheControl = []byte("Cache-Control")
+	expires      = []byte("Expires")
+	etag         = []byte("Etag")
+	lastModified = []byte("Last-Modified")
 )
 
 // pathOf is the path as it was sent.
@@ -160,23 +168,25 @@ var pool = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 // send writes a reply. A large body, which is shared, is not copied.
 func send(ctx *fasthttp.RequestCtx, reply responder.Reply) {
 	h := &ctx.Response.Header
-	set := func(name string, value []string) {
-		if value != nil {
-			h.Set(name, value[0])
+	set := func(name []byte, value []string) {
+		if value != nil { // it is copied
+			h.SetCanonical(name, unsafe.Slice(unsafe.StringData(value[0]), len(value[0])))
 		}
 	}
 	ctx.SetStatusCode(reply.Status)
 	if reply.ContentType != nil {
 		h.SetContentType(reply.ContentType[0])
 	}
-	if reply.CacheControl != nil {
-		h.SetCanonical(cacheControl, []byte(reply.CacheControl[0]))
+	set(cacheControl, reply.CacheControl)
+	set(expires, reply.Expires)
+	set(etag, reply.ETag)
+	set(lastModified, reply.LastModified)
+	if reply.Allow != nil {
+		h.Set("Allow", reply.Allow[0])
 	}
-	set("Expires", reply.Expires)
-	set("Etag", reply.ETag)
-	set("Last-Modified", reply.LastModified)
-	set("Allow", reply.Allow)
-	set("Retry-After", reply.RetryAt)
+	if reply.RetryAt != nil {
+		h.Set("Retry-After", reply.RetryAt[0])
+	}
 	if !ctx.IsPost() || reply.Status != http.StatusOK {
 		h.Set("X-Content-Type-Options", "nosniff")
 	}

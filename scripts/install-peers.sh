@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to it that the programs are here which tests run against. As root with
 # apt-get it installs what is missing; otherwise it says what to install and
-# exits 1.
+# exits 1. Those that Debian does not have are built by Go, which anybody may.
 #
 # usage: scripts/install-peers.sh [--check]     --check never installs
 set -euo pipefail
@@ -19,6 +19,12 @@ readonly -a peers=(
   "initdb    postgresql     the store on PostgreSQL"
   "pg_ctl    postgresql     the store on PostgreSQL"
   "postgres  postgresql     the store on PostgreSQL"
+)
+
+# program, what Go builds, its version, what tests do with it
+readonly -a built=(
+  "step-ca  github.com/smallstep/certificates  cmd/step-ca  v0.30.2  a CA that is not ours"
+  "step     github.com/smallstep/cli           cmd/step     v0.30.2  its client"
 )
 
 # gcc alone has no C library to link with.
@@ -59,8 +65,30 @@ fail_with_list() {
   exit 1
 }
 
+# What is built lies where "go install" puts it, which is where tests look.
+build_missing() { # [--check]
+  local go=${GO:-go} folder line program module package version why
+  folder=$("$go" env GOBIN)
+  [[ -n $folder ]] || { folder=$("$go" env GOPATH) && folder=${folder%%:*}/bin; }
+  missing=()
+  for line in "${built[@]}"; do
+    read -r program module package version why <<<"$line"
+    if [[ -x $folder/$program ]] && "$go" version -m "$folder/$program" | grep -qP "^\tmod\t\Q$module\E\t\Q$version\E(\s|$)"; then
+      continue
+    fi
+    if [[ ${1:-} == --check ]]; then
+      missing+=("$program $version: $why")
+      continue
+    fi
+    echo "building $program $version into $folder (once, a minute or two)" >&2
+    GOFLAGS='' CGO_ENABLED=0 GOBIN=$folder "$go" install "$module/$package@$version" >&2
+  done
+  ((${#missing[@]} == 0)) || fail_with_list "run: scripts/install-peers.sh"
+}
+
 look
 if ((${#missing[@]} == 0)); then
+  build_missing "${1:-}"
   exit 0
 fi
 if [[ ${1:-} == --check || $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
@@ -76,3 +104,4 @@ look
 if ((${#missing[@]} > 0)); then
   fail_with_list "apt-get succeeded, yet they cannot be found in PATH, sbin or /usr/lib/postgresql/*/bin"
 fi
+build_missing

@@ -98,6 +98,7 @@ func crlFlags() []cli.Flag {
 		&cli.StringFlag{Name: "index", EnvVars: env("RESPONDER_INDEX"), Usage: "`FILE` of what was issued: OpenSSL's index.txt, or a hexadecimal serial a line"},
 		&cli.BoolFlag{Name: "complete", EnvVars: env("RESPONDER_COMPLETE"), Usage: "what is not on the CRL is good, issued or not"},
 		&cli.BoolFlag{Name: "only-crl", EnvVars: env("RESPONDER_ONLY_CRL"), Usage: "the CRL is the CA's only one, though it names a distribution point"},
+		&cli.DurationFlag{Name: "refetch", Value: time.Hour, EnvVars: env("RESPONDER_REFETCH"), Usage: "after how long a CRL is fetched from its URL again, at the latest; at half of the rest of its life anyway"},
 	)
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"time"
 
 	"github.com/certctl/certctl/certctl/chain"
 	"github.com/certctl/certctl/certctl/keys"
@@ -27,6 +28,9 @@ type issuerConfig struct {
 	Index    string `yaml:"index"`
 	Complete bool   `yaml:"complete"`
 	OnlyCRL  bool   `yaml:"only_crl"`
+	// Refetch is after how long a CRL is fetched again from a URL at the latest; an
+	// hour when 0.
+	Refetch time.Duration `yaml:"refetch"`
 }
 
 var issuerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -54,7 +58,7 @@ func configured(c *cli.Context) ([]issuerConfig, error) {
 	if c.String("ca") != "" || c.String("crl") != "" {
 		out.Issuers = append(out.Issuers, issuerConfig{
 			Name: c.String("name"), CA: c.String("ca"), CRL: c.String("crl"), Cert: c.String("cert"), Key: c.String("key"),
-			Index: c.String("index"), Complete: c.Bool("complete"), OnlyCRL: c.Bool("only-crl"),
+			Index: c.String("index"), Complete: c.Bool("complete"), OnlyCRL: c.Bool("only-crl"), Refetch: c.Duration("refetch"),
 		})
 	}
 	seen := map[string]bool{}
@@ -64,6 +68,8 @@ func configured(c *cli.Context) ([]issuerConfig, error) {
 			return nil, fmt.Errorf("%w: the name %q of issuer %d must be 1 to 128 letters, digits, dots, underscores or hyphens", errUsage, o.Name, i+1)
 		case seen[o.Name]:
 			return nil, fmt.Errorf("%w: two issuers have the name %s", errUsage, o.Name)
+		case o.Refetch < 0, o.Refetch > 0 && o.Refetch < time.Second:
+			return nil, fmt.Errorf("%w: issuer %s: refetch is %s; it must be a second or more", errUsage, o.Name, o.Refetch)
 		}
 		seen[o.Name] = true
 	}

@@ -52,7 +52,7 @@ func crlSite(c *cli.Context, o issuerConfig, log *slog.Logger) (*site, error) {
 		return nil, err
 	}
 	source, err := foreign.Open(c.Context, foreign.Options{
-		CA: ca, CRL: o.CRL, Index: o.Index, Complete: o.Complete, Only: o.OnlyCRL, Now: time.Now, Logger: log.With("issuer", o.Name),
+		CA: ca, CRL: o.CRL, Index: o.Index, Complete: o.Complete, Only: o.OnlyCRL, Refetch: o.Refetch, Now: time.Now, Logger: log.With("issuer", o.Name),
 		HTTP: &http.Client{Timeout: 2 * time.Minute},
 	})
 	if err != nil {

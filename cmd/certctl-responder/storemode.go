@@ -41,7 +41,7 @@ func openStore(c *cli.Context, log *slog.Logger) (_ *opened, err error) {
 	}
 	m := &storeMode{given: map[string]issuerConfig{}, log: log}
 	for _, o := range list {
-		if o.CA != "" || o.CRL != "" || o.Index != "" || o.Complete || o.OnlyCRL {
+		if o.CA != "" || o.CRL != "" || o.Index != "" || o.Complete || o.OnlyCRL || o.Refetch > 0 {
 			return nil, fmt.Errorf("%w: issuer %s: in the mode store only name, cert and key have a meaning", errUsage, o.Name)
 		}
 		m.given[o.Name] = o

@@ -65,7 +65,13 @@ func (p *process) text() string {
 // launch starts one of our programs, which ends with the test.
 func launch(t *testing.T, env []string, program string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(filepath.Join(bin, program), args...), done: make(chan struct{})}
+	return start(t, filepath.Join(bin, program), env, args...)
+}
+
+// start runs a program beside the test, until it ends.
+func start(t *testing.T, path string, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(path, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -79,7 +85,7 @@ func launch(t *testing.T, env []string, program string, args ...string) *process
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("%s %v:\n%s", program, args, p.text())
+			t.Logf("%s %v:\n%s", filepath.Base(path), args, p.text())
 		}
 	})
 	return p

@@ -4,6 +4,7 @@ package peer
 
 import (
 	"errors"
+	"go/build"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,15 @@ import (
 )
 
 // folders beside PATH in which Debian keeps servers.
-var folders = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin"}
+var folders = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", goBin()}
+
+// goBin is where "go install" puts programs.
+func goBin() string {
+	if dir := os.Getenv("GOBIN"); dir != "" {
+		return dir
+	}
+	return filepath.Join(filepath.SplitList(build.Default.GOPATH)[0], "bin")
+}
 
 // Find returns the path of a program.
 func Find(program string) (string, error) {

@@ -73,7 +73,7 @@ build_missing() { # [--check]
   missing=()
   for line in "${built[@]}"; do
     read -r program module package version why <<<"$line"
-    if [[ -x $folder/$program ]] && "$go" version -m "$folder/$program" | grep -qP "^\tmod\t\Q$module\E\t\Q$version\E(\s|$)"; then
+    if [[ -x $folder/$program && $("$go" version -m "$folder/$program") == *$'\tmod\t'"$module"$'\t'"$version"[[:space:]]* ]]; then
       continue
     fi
     if [[ ${1:-} == --check ]]; then
@@ -81,7 +81,10 @@ build_missing() { # [--check]
       continue
     fi
     echo "building $program $version into $folder (once, a minute or two)" >&2
-    GOFLAGS='' CGO_ENABLED=0 GOBIN=$folder "$go" install "$module/$package@$version" >&2
+    if ! GOFLAGS='' CGO_ENABLED=0 GOBIN=$folder "$go" install "$module/$package@$version" >&2; then
+      echo "$program could not be built, see above; when that is mended, run: GOBIN=$folder $go install $module/$package@$version" >&2
+      exit 1
+    fi
   done
   ((${#missing[@]} == 0)) || fail_with_list "run: scripts/install-peers.sh"
 }

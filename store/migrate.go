@@ -89,11 +89,11 @@ func (s *Store) checkSchema(ctx context.Context, all []migration) error {
 
 // migrateOne applies the next step, if there is one.
 func (s *Store) migrateOne(ctx context.Context, all []migration) (done bool, err error) {
-	b, err := s.db.BeginTx(ctx, nil)
+	b, end, err := s.begin(ctx, s.db, nil)
 	if err != nil {
 		return false, translate(err, "schema", opWrite)
 	}
-	defer b.Rollback()
+	defer end()
 	if s.postgres {
 		// Held by the transaction: it ends with it, however that ends.
 		if _, err := b.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('certctl:migrate', 0))"); err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// folders beside PATH in which Debian keeps servers.
+// folders beside PATH: where Debian keeps servers, and Go what it installs.
 var folders = []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin", goBin()}
 
 // goBin is where "go install" puts programs.

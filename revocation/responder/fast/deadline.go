@@ -40,24 +40,30 @@ func (l *lazyListener) Accept() (net.Conn, error) {
 	return lazy, nil
 }
 
-// finish ends the sweep, when no connection is served any more.
+// finish ends the sweep, as soon as no connection is open any more.
 func (l *lazyListener) finish() { l.once.Do(func() { close(l.stop) }) }
+
+func (l *lazyListener) finished() bool {
+	select {
+	case <-l.stop:
+		return true
+	default:
+		return false
+	}
+}
 
 func (l *lazyListener) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	for {
-		select {
-		case <-l.stop:
-			return
-		case now := <-tick.C:
-			l.mu.Lock()
-			for c := range l.conns {
-				c.read.enforce(now.UnixNano())
-				c.write.enforce(now.UnixNano())
-			}
-			l.mu.Unlock()
+	for open := 1; open > 0 || !l.finished(); {
+		now := <-tick.C
+		l.mu.Lock()
+		for c := range l.conns {
+			c.read.enforce(now.UnixNano())
+			c.write.enforce(now.UnixNano())
 		}
+		open = len(l.conns)
+		l.mu.Unlock()
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
@@ -125,9 +124,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 var (
 	prefix       = []byte(responder.Prefix)
 	cacheControl = []byte("Cache-Control")
-	expires      = []byte("Expires")
-	etag         = []byte("Etag")
-	lastModified = []byte("Last-Modified")
 )
 
 // pathOf is the path as it was sent.
@@ -168,25 +164,23 @@ var pool = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 // send writes a reply. A large body, which is shared, is not copied.
 func send(ctx *fasthttp.RequestCtx, reply responder.Reply) {
 	h := &ctx.Response.Header
-	set := func(name []byte, value []string) {
-		if value != nil { // it is copied
-			h.SetCanonical(name, unsafe.Slice(unsafe.StringData(value[0]), len(value[0])))
+	set := func(name string, value []string) {
+		if value != nil {
+			h.Set(name, value[0])
 		}
 	}
 	ctx.SetStatusCode(reply.Status)
 	if reply.ContentType != nil {
 		h.SetContentType(reply.ContentType[0])
 	}
-	set(cacheControl, reply.CacheControl)
-	set(expires, reply.Expires)
-	set(etag, reply.ETag)
-	set(lastModified, reply.LastModified)
-	if reply.Allow != nil {
-		h.Set("Allow", reply.Allow[0])
+	if reply.CacheControl != nil {
+		h.SetCanonical(cacheControl, []byte(reply.CacheControl[0]))
 	}
-	if reply.RetryAt != nil {
-		h.Set("Retry-After", reply.RetryAt[0])
-	}
+	set("Expires", reply.Expires)
+	set("Etag", reply.ETag)
+	set("Last-Modified", reply.LastModified)
+	set("Allow", reply.Allow)
+	set("Retry-After", reply.RetryAt)
 	if !ctx.IsPost() || reply.Status != http.StatusOK {
 		h.Set("X-Content-Type-Options", "nosniff")
 	}

@@ -54,9 +54,9 @@ func (e *Engine) CRL(ctx context.Context, issuerID string) (*certctl.CRL, error)
 // CRLOf returns the newest list of a scope, which covers every revocation that
 // is in the store: where the stored one does not, or is past half of its life, a
 // new one is made first. When that fails, the stored one is served until it
-// ends. A list that takes more than a second to make is made again after ten
-// times as long at the earliest, and never later than the scheduled one; its
-// delta is quicker.
+// ends. A long list (100,000 entries or more) that took more than a second to
+// make is made again after ten times as long at the earliest, and never later
+// than the scheduled one; its delta is quicker.
 //
 // revocation.ErrUnknownIssuer where the issuer or the scope does not exist. The
 // result is shared, and must not be changed.
@@ -83,9 +83,13 @@ func (e *Engine) CRLOf(ctx context.Context, issuerID string, scope Scope) (*cert
 	return fresh, err
 }
 
-// slowCRL is how long a list takes to make that is not made again for every
-// revocation.
-const slowCRL = time.Second
+// A list of at least longCRL entries that took longer than slowCRL to make is
+// not made again for every revocation. A short one is: what held it up was no
+// fault of its length, and may be over.
+const (
+	longCRL = 100_000
+	slowCRL = time.Second
+)
 
 // serves reports whether a stored list can be served without making another. One
 // from before this process cannot: the database may have been restored from a
@@ -98,7 +102,7 @@ func (e *Engine) serves(stored *certctl.CRL, sequence int64) bool {
 	if stored.Sequence >= sequence {
 		return true
 	}
-	return stored.Duration > slowCRL && now.Before(stored.GeneratedAt.Add(min(10*stored.Duration, e.timing.CRLGeneration/2)))
+	return stored.RevokedCount >= longCRL && stored.Duration > slowCRL && now.Before(stored.GeneratedAt.Add(min(10*stored.Duration, e.timing.CRLGeneration/2)))
 }
 
 // storedCRL reads the newest list of a scope, nil when there is none, and how far

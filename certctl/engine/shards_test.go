@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/chain"
@@ -144,6 +146,43 @@ func TestResponderKey(t *testing.T) {
 			if !strings.HasPrefix(kind, want) {
 				t.Errorf("%q gives a key %s of %d bits", algorithm, kind, size)
 			}
+		}
+	}
+}
+
+// slowSource takes an hour to list what is revoked.
+type slowSource struct {
+	revocation.Source
+	clock *clock
+}
+
+func (s slowSource) Revoked(ctx context.Context, sel revocation.Selection, yield func(*big.Int, revocation.Status) error) error {
+	s.clock.Forward(time.Hour)
+	return s.Source.Revoked(ctx, sel, yield)
+}
+
+// TestAShortListIsNeverBehind: a list that was slow for another reason than its
+// length has every revocation all the same.
+func TestAShortListIsNeverBehind(t *testing.T) {
+	s := newSetup(t)
+	o := s.opts
+	o.Revocations, o.Timing.CRLValidity = slowSource{s.store, s.clock}, 100*time.Hour
+	slow, err := engine.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run()
+	for n, id := range []string{"mc-a", "mc-b", "mc-c"} {
+		s.issue(id)
+		if _, err := s.Revoke(t.Context(), id, engine.RevokeOptions{Reason: revocation.Superseded}); err != nil {
+			t.Fatal(err)
+		}
+		list, err := slow.CRL(t.Context(), "iss-local")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list.RevokedCount != n+1 {
+			t.Errorf("after %d revocations the list, made in %v, has %d", n+1, list.Duration, list.RevokedCount)
 		}
 	}
 }

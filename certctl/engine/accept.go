@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/chain"
@@ -25,7 +22,7 @@ func (e *Engine) accept(ctx context.Context, held *certctl.Job, o *order, issued
 		return false, err
 	}
 	_, signing := issuer.As[issuer.SigningAuthority](o.issuer)
-	if err := e.judge(o, issued, authority); err != nil {
+	if err := issuer.Judge(o.request, issued, authority, e.now()); err != nil {
 		return false, &certctl.Failure{Outcome: certctl.Refused, Err: fmt.Errorf(
 			"the CA returned a certificate (serial %s) that is not what was asked for, so it is not used: %w",
 			certctl.SerialText(issued.Leaf.SerialNumber), err)}
@@ -88,73 +85,10 @@ func (e *Engine) version(o *order, issued *issuer.Issued, authority []*x509.Cert
 		KeyAlgorithm: algorithm, KeySize: size, CertPEM: string(chain.EncodePEM(leaf)), ChainPEM: string(chain.EncodePEM(issued.Chain...)),
 		CSRPEM: o.order.CSRPEM, IssuerState: issued.State, NoRevocation: o.order.NoRevocation, CRLShard: o.order.CRLShard,
 	}
-	if ca := signerOf(leaf, append(slices.Clone(issued.Chain), authority...)); ca != nil {
+	if ca := issuer.SignerOf(leaf, append(slices.Clone(issued.Chain), authority...)); ca != nil {
 		v.IssuerKeyID = revocation.KeyID(ca)
 	}
 	return v
-}
-
-// signerOf finds the certificate whose key signed leaf.
-func signerOf(leaf *x509.Certificate, candidates []*x509.Certificate) *x509.Certificate {
-	for _, c := range candidates {
-		if leaf.CheckSignatureFrom(c) == nil {
-			return c
-		}
-	}
-	return nil
-}
-
-// judge refuses a certificate that does not match its order: wrong key, wrong
-// names, wrong dates, an issuer that did not sign it.
-func (e *Engine) judge(o *order, issued *issuer.Issued, authority []*x509.Certificate) error {
-	leaf, now := issued.Leaf, e.now()
-	if !keys.SameKey(leaf.PublicKey, o.request.CSR.PublicKey) {
-		return fmt.Errorf("its key is not the key of the CSR")
-	}
-	if leaf.IsCA {
-		return fmt.Errorf("it is a CA certificate")
-	}
-	if !now.Before(leaf.NotAfter) || leaf.NotBefore.After(now.Add(24*time.Hour)) {
-		return fmt.Errorf("it is valid from %s to %s", leaf.NotBefore, leaf.NotAfter)
-	}
-	if o.request.Serial != nil && leaf.SerialNumber.Cmp(o.request.Serial) != 0 {
-		return fmt.Errorf("its serial number is not the reserved %s", certctl.SerialText(o.request.Serial))
-	}
-	if have, want := namesOf(leaf), wanted(o.names); !slices.Equal(have, want) {
-		return fmt.Errorf("it names %s instead of %s", strings.Join(have, ", "), strings.Join(want, ", "))
-	}
-	if signerOf(leaf, append(slices.Clone(issued.Chain), authority...)) == nil {
-		return fmt.Errorf("no certificate of its chain signed it")
-	}
-	return nil
-}
-
-func namesOf(c *x509.Certificate) []string {
-	var out []string
-	for _, n := range c.DNSNames {
-		out = append(out, strings.ToLower(n))
-	}
-	for _, ip := range c.IPAddresses {
-		out = append(out, ip.String())
-	}
-	out = append(out, c.EmailAddresses...)
-	for _, u := range c.URIs {
-		out = append(out, u.String())
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-func wanted(n policy.Names) []string {
-	out := slices.Concat(n.DNS, n.Emails, n.URIs)
-	for _, s := range n.IPs {
-		if ip, err := netip.ParseAddr(s); err == nil {
-			s = ip.Unmap().String()
-		}
-		out = append(out, s)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // adopt makes a version the current one of its certificate, sets the moment of

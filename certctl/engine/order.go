@@ -92,8 +92,6 @@ type order struct {
 	cert    *certctl.Certificate
 	issuer  issuer.Issuer
 	request *issuer.Request
-	// names are what the certificate must carry, no more and no less.
-	names policy.Names
 }
 
 // followOrder asks the CA, once, and stores the answer.
@@ -208,7 +206,6 @@ func (e *Engine) buildRequest(o *order, replaces *certctl.CertificateVersion) er
 	if err := certctl.Invalid("certificate request", problems...); err != nil {
 		return err
 	}
-	o.names = names
 	o.request = &issuer.Request{
 		CSR: csr, CommonName: o.order.CommonName, DNSNames: names.DNS, IPs: names.IPs, Emails: names.Emails, URIs: names.URIs,
 		EKUs: o.order.EKUs, NotBefore: o.order.NotBefore, NotAfter: o.order.NotAfter, Key: o.order.ID, NoRevocation: o.order.NoRevocation,

@@ -15,7 +15,7 @@ type room struct {
 // leaves know nothing of certificates' lives, and each other at most.
 var leaves = []string{
 	"certctl/connector", "certctl/secret", "certctl/egress",
-	"certctl/keys", "certctl/chain", "certctl/lint",
+	"certctl/keys", "certctl/chain", "certctl/lint", "certctl/command",
 }
 
 // seams are the roots of the connector topics: interfaces and vocabulary.
@@ -96,6 +96,7 @@ var rooms = []room{
 	{"certctl/keys", leaves},
 	{"certctl/chain", leaves},
 	{"certctl/lint", leaves},
+	{"certctl/command", leaves},
 }
 
 // A vendor is a third-party module that is at home in few rooms, so that who

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/certctl/certctl/certctl/chain"
+	"github.com/certctl/certctl/certctl/command"
 	"github.com/certctl/certctl/target"
 )
 
@@ -41,8 +42,7 @@ func (o *output) String() string {
 // environment is all that commands get to see: values from certificates reach
 // them in no other way.
 func (t *Target) environment(b *target.Bundle, old string) []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LANG=C.UTF-8",
-		"CERTCTL_CERT_PATH=" + t.c.CertPath, "CERTCTL_KEY_PATH=" + t.c.KeyPath, "CERTCTL_CHAIN_PATH=" + t.c.ChainPath,
+	env := []string{"CERTCTL_CERT_PATH=" + t.c.CertPath, "CERTCTL_KEY_PATH=" + t.c.KeyPath, "CERTCTL_CHAIN_PATH=" + t.c.ChainPath,
 		"CERTCTL_OLD_FINGERPRINT=" + old}
 	if b != nil {
 		env = append(env, "CERTCTL_CERTIFICATE_ID="+b.CertificateID, "CERTCTL_NAMES="+strings.Join(b.Names, ","),
@@ -57,25 +57,16 @@ func (t *Target) run(ctx context.Context, what string, c Command, env []string) 
 		return nil
 	}
 	limit := time.Duration(t.c.CommandTimeoutSeconds) * time.Second
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	argv := c.argv
 	if t.c.Shell {
 		argv = []string{"/bin/sh", "-c", c.text}
 	}
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var own output
-	both := func(p []byte) (int, error) { _, _ = t.out.Write(p); return own.Write(p) } // neither fails
-	cmd.Env, cmd.Dir = env, "/"
-	cmd.Stdout = writer(both)
-	cmd.Stderr = cmd.Stdout
-	group(cmd)
-	cmd.WaitDelay = 2 * time.Second
-	err := cmd.Run()
+	result, err := command.Run(ctx, command.Spec{Argv: argv, Env: env, Limit: limit, Mixed: true, MaxOutput: maxOutput})
+	_, _ = t.out.Write(result.Output) // never fails
 	if err == nil {
 		return nil
 	}
-	said := strings.TrimSpace(own.String())
+	said := strings.ToValidUTF8(strings.TrimSpace(string(result.Output)), "�")
 	if len(said) > 1000 {
 		said = "…" + said[len(said)-1000:]
 	}
@@ -83,16 +74,12 @@ func (t *Target) run(ctx context.Context, what string, c Command, env []string) 
 		said = ": " + said
 	}
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("the %s command %q was killed after %s%s", what, strings.Join(argv, " "), limit, said)
+	case errors.Is(err, command.ErrTime):
+		return fmt.Errorf("the %s command %q was killed after %s%s", what, command.Words(argv), limit, said)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, exec.ErrNotFound):
 		return fmt.Errorf("the %s command cannot be run: there is no program %q on this host", what, argv[0])
 	}
-	return fmt.Errorf("the %s command %q failed (%w)%s", what, strings.Join(argv, " "), err, said)
+	return fmt.Errorf("the %s command %q failed (%w)%s", what, command.Words(argv), err, said)
 }
-
-type writer func([]byte) (int, error)
-
-func (w writer) Write(p []byte) (int, error) { return w(p) }

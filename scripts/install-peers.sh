@@ -16,6 +16,7 @@ readonly -a peers=(
   "ocsptool  gnutls-bin     asks OCSP with GnuTLS"
   "certutil  libnss3-tools  verifies chains with NSS"
   "nginx     nginx          serves what is deployed"
+  "named     bind9          a name server that takes dynamic updates"
   "initdb    postgresql     the store on PostgreSQL"
   "pg_ctl    postgresql     the store on PostgreSQL"
   "postgres  postgresql     the store on PostgreSQL"
@@ -23,6 +24,8 @@ readonly -a peers=(
 
 # program, what Go builds, its version, what tests do with it
 readonly -a built=(
+  "pebble                github.com/letsencrypt/pebble/v2  cmd/pebble                v2.10.1  an ACME server"
+  "pebble-challtestsrv   github.com/letsencrypt/pebble/v2  cmd/pebble-challtestsrv   v2.10.1  its DNS server"
   "step-ca  github.com/smallstep/certificates  cmd/step-ca  v0.30.2  a CA that is not ours"
   "step     github.com/smallstep/cli           cmd/step     v0.30.2  its client"
 )

@@ -113,6 +113,7 @@ var vendors = []vendor{
 	{[]string{"github.com/robfig/cron"}, []string{"certctl/engine/..."}},
 	{[]string{"github.com/zmap"}, []string{"certctl/lint"}},
 	{[]string{"github.com/valyala/fasthttp"}, []string{"revocation/responder/fast", "cmd/certctl-responder/...", "internal/bench/..."}},
+	{[]string{"github.com/mholt/acmez", "github.com/miekg/dns"}, []string{"issuer/acme"}},
 	{[]string{"github.com/prometheus"}, []string{"cmd/certctl-responder/..."}},
 }
 

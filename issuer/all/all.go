@@ -5,10 +5,11 @@ package all
 import (
 	"github.com/certctl/certctl/certctl/connector"
 	"github.com/certctl/certctl/issuer"
+	"github.com/certctl/certctl/issuer/acme"
 	"github.com/certctl/certctl/issuer/local"
 )
 
 // Kinds lists them.
 func Kinds() []connector.Kind[issuer.Issuer] {
-	return []connector.Kind[issuer.Issuer]{local.Kind()}
+	return []connector.Kind[issuer.Issuer]{local.Kind(), acme.Kind()}
 }

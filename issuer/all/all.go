@@ -6,9 +6,10 @@ import (
 	"github.com/certctl/certctl/certctl/connector"
 	"github.com/certctl/certctl/issuer"
 	"github.com/certctl/certctl/issuer/local"
+	"github.com/certctl/certctl/issuer/stepca"
 )
 
 // Kinds lists them.
 func Kinds() []connector.Kind[issuer.Issuer] {
-	return []connector.Kind[issuer.Issuer]{local.Kind()}
+	return []connector.Kind[issuer.Issuer]{local.Kind(), stepca.Kind()}
 }

@@ -3,6 +3,7 @@ package stepca
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,8 +83,10 @@ func (ca *CA) exchange(client *http.Client, req *http.Request, token string) (*i
 	if !errors.As(err, &e) {
 		return a, err
 	}
-	hint := ""
+	hint, host := "", x509.HostnameError{}
 	switch {
+	case a == nil && errors.As(err, &host):
+		hint = "; set ca_url to a host that is among the CA's dnsNames"
 	case a == nil && errors.Is(err, issuer.ErrConfig):
 		hint = "; set root_cert_path or root_fingerprint to the CA's root"
 	case a == nil:
@@ -91,6 +94,9 @@ func (ca *CA) exchange(client *http.Client, req *http.Request, token string) (*i
 		hint = "; the CA did not accept the token, and its log says why: the provisioner or its key is another, the host of ca_url is not among its dnsNames, or the clocks differ by more than a minute"
 	case a.Status == http.StatusForbidden && req.Method == http.MethodPost:
 		e.Kind = issuer.ErrRefused
+		if strings.Contains(e.Error(), "maximum certificate duration") {
+			hint = "; set validity_days, or the time to live that is asked for, to at most that"
+		}
 	case a.Status == http.StatusNotImplemented:
 		e.Kind = issuer.ErrConfig
 	}

@@ -76,9 +76,9 @@ func (c Config) Validate() []connector.Problem {
 	return problems
 }
 
-// Kind defines the connector.
+// Kind defines the connector. It is found as "StepCA" too, whatever the case.
 func Kind() connector.Kind[issuer.Issuer] {
-	return connector.Define("stepca", "step-ca", defaults, Open).Alias("StepCA")
+	return connector.Define("stepca", "step-ca", defaults, Open)
 }
 
 // wrong is a *connector.ConfigError about one field; it matches

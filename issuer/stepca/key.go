@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
@@ -89,7 +90,11 @@ func parseKey(text string, password secret.String) (cred *credential, field stri
 		return nil, field1, errors.New("the key is too long for one")
 	}
 	plain := []byte(text)
-	if box, err := jose.ParseEncrypted(text, passwordAlgorithms, contentAlgorithms); err == nil {
+	read := jose.ParseEncryptedCompact // as in the CA's list
+	if strings.HasPrefix(strings.TrimSpace(text), "{") {
+		read = jose.ParseEncryptedJSON // as step writes a file
+	}
+	if box, err := read(text, passwordAlgorithms, contentAlgorithms); err == nil {
 		if password.IsZero() {
 			return nil, field2, errors.New("the key is encrypted, and there is no password")
 		}

@@ -113,7 +113,7 @@ func subject(req *issuer.Request) (sub string, sans []string, err error) {
 		}
 	}
 	if len(missing)+len(extra) > 0 {
-		return "", nil, issuer.Refusedf("step-ca: the names of the CSR are not those of the request:%s%s; make a CSR with the names of the request", list(" it lacks ", missing), list(" it has besides ", extra))
+		return "", nil, issuer.Refusedf("step-ca: the names of the CSR are not those of the request:%s%s; make a CSR with the names of the request", list("it lacks", missing), list("it has besides", extra))
 	}
 	sub = req.CommonName
 	switch {
@@ -133,5 +133,5 @@ func list(before string, names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	return issuer.Clip(before + strings.Join(names, ", "))
+	return " " + before + " " + issuer.Clip(strings.Join(names, ", "))
 }

@@ -127,16 +127,21 @@ func (ca *CA) kept(ctx context.Context, p *provisioner, public *jose.JSONWebKey)
 	return cred, nil
 }
 
-// forget drops a fetched credential that the CA no longer accepts, so that a
-// provisioner that was given a new key is understood the next time.
-func (ca *CA) forget(ctx context.Context, cred *credential) {
-	if ca.enter(ctx) != nil {
-		return
+// renewed is the credential in place of one that the CA did not accept: a
+// provisioner may have been given a new key. nil when it is still the same.
+func (ca *CA) renewed(ctx context.Context, client *http.Client, old *credential) *credential {
+	if old == ca.own || ca.enter(ctx) != nil {
+		return nil
 	}
-	defer ca.leave()
-	if ca.fetched == cred {
+	if ca.fetched == old {
 		ca.fetched = nil
 	}
+	ca.leave()
+	cred, err := ca.credential(ctx, client)
+	if err != nil || keys.SameKey(cred.key.Public(), old.key.Public()) {
+		return nil // what the CA said of the token tells more
+	}
+	return cred
 }
 
 // session is what a request to the CA needs.
@@ -162,13 +167,18 @@ func (ca *CA) session(ctx context.Context) (*session, error) {
 
 // post signs a token for the path and the subject, and sends a body made with it.
 func (ca *CA) post(ctx context.Context, s *session, path string, c claims, body func(token string) any) (*issuer.Answer, error) {
-	token, err := ca.token(s.cred, path, c)
-	if err != nil {
-		return nil, issuer.NotDonef("step-ca: the token cannot be signed: %w", err)
+	try := func(cred *credential) (*issuer.Answer, error) {
+		token, err := ca.token(cred, path, c)
+		if err != nil {
+			return nil, issuer.NotDonef("step-ca: the token cannot be signed: %w", err)
+		}
+		return ca.send(ctx, s.client, path, body(token), token)
 	}
-	a, err := ca.send(ctx, s.client, path, body(token), token)
-	if a != nil && a.Status == http.StatusUnauthorized {
-		ca.forget(ctx, s.cred)
+	a, err := try(s.cred)
+	if a != nil && a.Status == http.StatusUnauthorized { // it did nothing
+		if cred := ca.renewed(ctx, s.client, s.cred); cred != nil {
+			a, err = try(cred)
+		}
 	}
 	if err != nil {
 		return a, err

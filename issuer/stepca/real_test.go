@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -161,7 +160,7 @@ func refused(t *testing.T, c *realCA) {
 		"common name, another":    {issuer.Request{CSR: other.CSR, CommonName: names[0], DNSNames: names}, "the CA compares"},
 		"usage":                   {issuer.Request{CSR: both.CSR, DNSNames: names, EKUs: []string{"codeSigning"}}, "codeSigning"},
 		"over already":            {issuer.Request{CSR: both.CSR, DNSNames: names, NotAfter: time.Now().Add(-time.Hour)}, "before it begins"},
-		"longer than the maximum": {issuer.Request{CSR: both.CSR, DNSNames: names, NotAfter: time.Now().Add(9000 * time.Hour)}, "403"},
+		"longer than the maximum": {issuer.Request{CSR: both.CSR, DNSNames: names, NotAfter: time.Now().Add(9000 * time.Hour)}, "set validity_days"},
 		"shorter than minimum":    {issuer.Request{CSR: both.CSR, DNSNames: names, NotAfter: time.Now().Add(time.Minute)}, "403"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +168,6 @@ func refused(t *testing.T, c *realCA) {
 			if !errors.Is(err, issuer.ErrRefused) || !strings.Contains(err.Error(), v.says) {
 				t.Errorf("%v", err)
 			}
-			t.Log(err)
 			noSecret(t, err)
 		})
 	}
@@ -245,7 +243,7 @@ func misconfigured(t *testing.T, c *realCA) {
 		"wrong password, file":  {c.config("provisioner_name", "other", "provisioner_key_path", c.in("other.json"), "provisioner_password", "canary-wrong"), "password is wrong", true},
 		"no password, file":     {c.config("provisioner_name", "other", "provisioner_key_path", c.in("other.json"), "provisioner_password", nil), "no password", true},
 		"no key":                {c.config("provisioner_key_path", c.in("not-a-key")), "neither a JWE", true},
-		"public key":            {c.config("provisioner_key_path", c.in("rsa.pub"), "provisioner_password", nil), "can be read", true},
+		"public key":            {c.config("provisioner_key_path", c.in("rsa.pub"), "provisioner_password", nil), "not a private key", true},
 		"missing file":          {c.config("provisioner_key_path", c.in("none")), "no such file", true},
 		"wrong name":            {c.config("provisioner_name", "Admin"), `no provisioner "Admin"`, false},
 		"wrong name, file":      {c.config("provisioner_name", "nobody", "provisioner_key_path", c.in("rsa.json")), "nobody", false},
@@ -260,7 +258,7 @@ func misconfigured(t *testing.T, c *realCA) {
 		"intermediate's":        {c.config("root_cert_path", nil, "root_fingerprint", chain.Fingerprint(readPEM(t, c.in("certs/intermediate_ca.crt"))[0])), "no root certificate of this fingerprint", false},
 		"wrong root":            {c.config("root_cert_path", c.in("stranger.pem")), "root_fingerprint", false},
 		"system roots":          {c.config("root_cert_path", nil), "root_fingerprint", false},
-		"name of nobody in TLS": {c.config("ca_url", "https://127.0.0.2"+port), "127.0.0.2", false},
+		"name of nobody in TLS": {c.config("ca_url", "https://localhost"+port), "dnsNames", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := stepca.Kind().Open(t.Context(), v.config, environment(t))
@@ -280,13 +278,11 @@ func misconfigured(t *testing.T, c *realCA) {
 				t.Errorf("check: %v", err)
 			}
 			noSecret(t, err)
-			t.Log(err)
 			_, err = ca.Issue(t.Context(), csr(t, issuer.Request{DNSNames: []string{"a.example.com"}}))
 			if !errors.Is(err, issuer.ErrConfig) {
 				t.Errorf("issue: %v", err)
 			}
 			noSecret(t, err)
-			t.Log(err)
 			err = ca.Revoke(t.Context(), serial(99), revocation.Superseded, nil)
 			if !errors.Is(err, issuer.ErrConfig) {
 				t.Errorf("revoke: %v", err)
@@ -349,10 +345,6 @@ func TestNoCRL(t *testing.T) {
 	_, err := open(t, c.config()).CRL(t.Context())
 	if !errors.Is(err, issuer.ErrConfig) || !strings.Contains(err.Error(), `"enabled": true`) {
 		t.Error(err)
-	}
-	text, err := os.ReadFile(c.in("certs/root_ca.crt"))
-	if err != nil || len(text) == 0 {
-		t.Fatal(err)
 	}
 }
 

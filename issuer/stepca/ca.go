@@ -133,7 +133,7 @@ func (ca *CA) client(ctx context.Context) (*http.Client, error) {
 	}
 	blind, err := issuer.WithTLS(ca.http, &tls.Config{InsecureSkipVerify: true}) // what it returns is compared with the fingerprint, and nothing is sent to it
 	if err != nil {
-		return nil, err
+		return nil, issuer.NotDonef("step-ca: %w", err)
 	}
 	defer blind.CloseIdleConnections()
 	var answer struct{ CA string }
@@ -152,7 +152,7 @@ func (ca *CA) client(ctx context.Context) (*http.Client, error) {
 		return nil, wrong("root_fingerprint", "%s sent a root certificate of another fingerprint, %s: it is not the CA that is meant, or somebody is in between", ca.base, chain.Fingerprint(root))
 	}
 	if ca.pinned, err = trusting(ca.http, []*x509.Certificate{root}); err != nil {
-		return nil, err
+		return nil, issuer.NotDonef("step-ca: %w", err)
 	}
 	return ca.pinned, nil
 }

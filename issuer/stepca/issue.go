@@ -5,7 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
@@ -104,7 +104,7 @@ func (ca *CA) issued(body []byte) (*issuer.Issued, error) {
 	}
 	certs, leafErr := chain.Certificates([]byte(answer.Leaf))
 	if err != nil || leafErr != nil {
-		return nil, &issuer.Error{Kind: issuer.ErrUnknown, Err: fmt.Errorf("step-ca: the CA signed, and the certificate in its answer cannot be read; look for it in the CA's log")}
+		return nil, &issuer.Error{Kind: issuer.ErrUnknown, Err: errors.New("step-ca: the CA says that it signed, and there is no certificate in its answer that can be read; its log tells whether there is one")}
 	}
 	leaf := certs[0]
 	var others []*x509.Certificate

@@ -119,7 +119,7 @@ func validity(t *testing.T, c *realCA) {
 		t.Run("validity: "+name, func(t *testing.T) {
 			v.r.DNSNames = []string{"valid.example.com"}
 			req := csr(t, v.r)
-			got := issue(t, open(t, c.config("validity_days", v.days)), req, c.root).Leaf
+			got := issue(t, open(t, c.config("validity_days", v.days, "provisioner_name", "rsa", "provisioner_key_path", c.in("rsa.json"))), req, c.root).Leaf
 			if d := got.NotAfter.Sub(v.expect).Abs(); d > time.Minute {
 				t.Errorf("ends at %s, not %s", got.NotAfter, v.expect)
 			}

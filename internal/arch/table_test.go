@@ -114,6 +114,7 @@ var vendors = []vendor{
 	{[]string{"github.com/zmap"}, []string{"certctl/lint"}},
 	{[]string{"github.com/valyala/fasthttp"}, []string{"revocation/responder/fast", "cmd/certctl-responder/...", "internal/bench/..."}},
 	{[]string{"github.com/mholt/acmez", "github.com/miekg/dns"}, []string{"issuer/acme"}},
+	{[]string{"github.com/go-jose"}, []string{"issuer/stepca"}},
 	{[]string{"github.com/prometheus"}, []string{"cmd/certctl-responder/..."}},
 }
 

@@ -7,9 +7,10 @@ import (
 	"github.com/certctl/certctl/issuer"
 	"github.com/certctl/certctl/issuer/acme"
 	"github.com/certctl/certctl/issuer/local"
+	"github.com/certctl/certctl/issuer/stepca"
 )
 
 // Kinds lists them.
 func Kinds() []connector.Kind[issuer.Issuer] {
-	return []connector.Kind[issuer.Issuer]{local.Kind(), acme.Kind()}
+	return []connector.Kind[issuer.Issuer]{local.Kind(), acme.Kind(), stepca.Kind()}
 }

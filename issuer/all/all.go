@@ -7,10 +7,11 @@ import (
 	"github.com/certctl/certctl/issuer"
 	"github.com/certctl/certctl/issuer/acme"
 	"github.com/certctl/certctl/issuer/local"
+	"github.com/certctl/certctl/issuer/script"
 	"github.com/certctl/certctl/issuer/stepca"
 )
 
 // Kinds lists them.
 func Kinds() []connector.Kind[issuer.Issuer] {
-	return []connector.Kind[issuer.Issuer]{local.Kind(), acme.Kind(), stepca.Kind()}
+	return []connector.Kind[issuer.Issuer]{local.Kind(), acme.Kind(), stepca.Kind(), script.Kind()}
 }

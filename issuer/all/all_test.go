@@ -15,7 +15,7 @@ func TestKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"local", "GenericCA", "stepca", "StepCA"} {
+	for _, name := range []string{"acme", "OpenSSL", "local", "GenericCA", "stepca", "StepCA"} {
 		if _, ok := r.Kind(name); !ok {
 			t.Errorf("no kind %s", name)
 		}

@@ -137,13 +137,18 @@ type TLSConfigurer interface {
 
 // WithTLS returns a copy of a client that uses TLS settings of its own: a root
 // that only this CA has, a client certificate. The client's transport is an
-// *http.Transport, or has the method of TLSConfigurer.
+// *http.Transport (or none, which is the default one), or has the method of
+// TLSConfigurer.
 func WithTLS(client *http.Client, config *tls.Config) (*http.Client, error) {
 	if client == nil {
 		return nil, errors.New("issuer: the program offers no HTTP client")
 	}
 	out := *client
-	switch t := client.Transport.(type) {
+	under := client.Transport
+	if under == nil {
+		under = http.DefaultTransport
+	}
+	switch t := under.(type) {
 	case *http.Transport:
 		own := t.Clone()
 		own.TLSClientConfig = config

@@ -296,6 +296,17 @@ func (e *Engine) crlKeepers(ctx context.Context, certificateIDs ...string) (crlK
 	return out, nil
 }
 
+// issuersBehind reports whether an outside CA has to be told of a revocation now.
+func (e *Engine) issuersBehind(ctx context.Context) (due bool, err error) {
+	err = e.store.View(ctx, func(ctx context.Context, r certctl.Reader) error {
+		released := false
+		row, err := first(ctx, r.Revocations(), certctl.RevocationFilter{RetryBefore: r.Now(), Released: &released})
+		due = row != nil
+		return err
+	})
+	return due, err
+}
+
 // notifyIssuers tells outside CAs of revocations, each until it confirms.
 func (e *Engine) notifyIssuers(ctx context.Context, t *tick) error {
 	var due []*certctl.Revocation

@@ -52,7 +52,7 @@ func (e *Engine) loops() []loop {
 		{name: "expiry-alerts", every: e.timing.Alerts, run: e.alertExpiry},
 		{name: "crl-generation", every: e.timing.CRLGeneration, run: e.refreshCRLs},
 		{name: "crl-revocation", every: e.timing.JobPoll, run: e.catchUp, due: e.crlsBehind},
-		{name: "issuer-revocation", every: e.timing.Retry, run: e.notifyIssuers},
+		{name: "issuer-revocation", every: e.timing.JobPoll, run: e.notifyIssuers, due: e.issuersBehind},
 		{name: "bulk-revocation", every: 2 * e.timing.JobPoll, run: e.runBulkRevocations, due: e.bulkDue},
 		{name: "idempotency-sweep", every: e.timing.Sweep, run: e.sweepIdempotency},
 	}

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/certctl/certctl/certctl"
 	"github.com/certctl/certctl/certctl/connector"
+	"github.com/certctl/certctl/certctl/egress"
 	"github.com/certctl/certctl/certctl/engine"
 	"github.com/certctl/certctl/certctl/secret"
 	"github.com/certctl/certctl/issuer"
@@ -54,6 +56,10 @@ type Options struct {
 	// LocalIssuer is the configuration of the issuer "iss-local", created when
 	// no issuer has that ID. Nil: {}.
 	LocalIssuer []byte
+
+	// HTTP is what issuers reach their CAs with; a client that passes the guard
+	// of package egress when nil.
+	HTTP *http.Client
 
 	MaxBody     int64    // of a request, in bytes; 1 MiB when 0
 	CORSOrigins []string // none: no other origin may read
@@ -111,6 +117,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.DrainTimeout <= 0 {
 		o.DrainTimeout = 30 * time.Second
+	}
+	if o.HTTP == nil {
+		o.HTTP = egress.Client(egress.Options{Timeout: time.Minute})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

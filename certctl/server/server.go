@@ -49,7 +49,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.engine, err = engine.New(engine.Options{
 		Store: o.Store, Revocations: o.Revocations, Issuers: o.Issuers, Targets: o.Targets, Sealer: o.Sealer,
-		Logger: o.Logger, Now: o.Now, PKIURL: s.o.PKIURL, Exclusive: o.Exclusive, Concurrency: o.Concurrency, Timing: o.Timing,
+		HTTP: o.HTTP, Logger: o.Logger, Now: o.Now, PKIURL: s.o.PKIURL, Exclusive: o.Exclusive, Concurrency: o.Concurrency, Timing: o.Timing,
 	})
 	if err != nil {
 		s.control.Close()

@@ -108,6 +108,8 @@ func serverFlags() []cli.Flag {
 		&cli.StringFlag{Name: "keygen-mode", Value: "agent", EnvVars: env("KEYGEN_MODE"), Hidden: true, Usage: "agent, and nothing else"},
 		&cli.Int64Flag{Name: "max-body-size", Value: 1 << 20, EnvVars: env("MAX_BODY_SIZE"), Usage: "of a request, in `BYTES`"},
 		&cli.StringSliceFlag{Name: "cors-origin", EnvVars: env("CORS_ORIGINS"), Usage: "`ORIGIN` that browsers may call from; none by default"},
+		&cli.StringSliceFlag{Name: "outbound-allow", EnvVars: env("OUTBOUND_ALLOW"), Usage: "`PREFIX` of addresses (127.0.0.0/8) that issuers may reach although they are of this machine, link-local or a cloud's metadata; repeat, or separate by commas"},
+		&cli.BoolFlag{Name: "block-private-outbound", EnvVars: env("BLOCK_RFC1918_OUTBOUND"), Usage: "let issuers reach no private address (RFC 1918, RFC 4193) either, except those of --outbound-allow"},
 		&cli.BoolFlag{Name: "rate-limit", Value: true, EnvVars: env("RATE_LIMIT_ENABLED"), Usage: "limit requests per key and address"},
 		&cli.Float64Flag{Name: "rate-limit-rps", Value: 50, EnvVars: env("RATE_LIMIT_RPS"), Usage: "requests a second"},
 		&cli.IntFlag{Name: "rate-limit-burst", Value: 100, EnvVars: env("RATE_LIMIT_BURST"), Usage: "requests at once"},

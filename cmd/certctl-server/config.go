@@ -6,10 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/certctl/certctl/certctl"
+	"github.com/certctl/certctl/certctl/egress"
 	"github.com/certctl/certctl/certctl/engine"
 	"github.com/certctl/certctl/certctl/secret"
 	"github.com/certctl/certctl/certctl/server"
@@ -58,8 +62,24 @@ func options(c *cli.Context) (server.Options, error) {
 			return o, err
 		}
 	}
+	if o.HTTP, err = outbound(c.StringSlice("outbound-allow"), c.Bool("block-private-outbound")); err != nil {
+		return o, err
+	}
 	o.Logger, err = logger(c, os.Stderr)
 	return o, err
+}
+
+// outbound is the client that issuers reach their CAs with.
+func outbound(allow []string, blockPrivate bool) (*http.Client, error) {
+	o := egress.Options{BlockPrivate: blockPrivate, Timeout: time.Minute}
+	for _, text := range allow {
+		p, err := netip.ParsePrefix(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("%w: CERTCTL_OUTBOUND_ALLOW: %q is not a prefix such as 127.0.0.0/8", errUsage, text)
+		}
+		o.Allow = append(o.Allow, p)
+	}
+	return egress.Client(o), nil
 }
 
 // apiKeys reads CERTCTL_AUTH_SECRET and CERTCTL_API_KEYS_NAMED.

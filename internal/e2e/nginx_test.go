@@ -29,7 +29,7 @@ func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	db := peer.Postgres(t)
 	f := &fleet{database: db, dev: dev{t: t, dir: filepath.Join(t.TempDir(), "server"), addrs: addresses(t, 2)}}
-	env := []string{"CERTCTL_DATABASE_URL=" + db.DSN("postgres"), "CERTCTL_CONFIG_ENCRYPTION_KEY=" + encryptionKey}
+	env := []string{"CERTCTL_OUTBOUND_ALLOW=127.0.0.0/8", "CERTCTL_DATABASE_URL=" + db.DSN("postgres"), "CERTCTL_CONFIG_ENCRYPTION_KEY=" + encryptionKey}
 	f.process = launch(t, env, "certctl-server", "--data-dir", f.dir, "--listen", f.addrs[0], "--pki-listen", f.addrs[1], "--log-format", "text")
 	until(t, "the server answers", 60*time.Second, func() bool { _, err := f.cli("status"); return err == nil })
 	f.agentDir = filepath.Join(t.TempDir(), "agent")

@@ -34,6 +34,10 @@ type fault struct {
 // retryAfter is what the suite's 429 and 503 ask for.
 const retryAfter = 1234 * time.Second
 
+// patience is how long after its deadline a call may end: a machine that runs
+// tests is busy, and a call that has none would not end at all.
+const patience = 30 * time.Second
+
 func faults() []fault {
 	list := []fault{
 		{name: "no connection", err: errors.New("connection reset by peer")},
@@ -182,7 +186,7 @@ func (s *suite) underFault(t *testing.T, name string, at int, f fault, req *issu
 	if err == nil {
 		got, err = s.issueWith(ctx, i, req, nil)
 	}
-	if took := time.Since(begun); took > limit+3*time.Second {
+	if took := time.Since(begun); took > limit+patience {
 		t.Errorf("%s: took %v, the deadline was %v", name, took, limit)
 	}
 	if err == nil {
@@ -243,7 +247,7 @@ func (s *suite) cancel(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), whole*time.Duration(part+1)/6)
 		_, err := s.issueWith(ctx, i, req, nil)
 		over := time.Now()
-		if end, _ := ctx.Deadline(); over.Sub(end) > 5*time.Second {
+		if end, _ := ctx.Deadline(); over.Sub(end) > patience {
 			t.Errorf("ended %v after its deadline", over.Sub(end))
 		}
 		cancel()

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -41,29 +40,12 @@ zone %[5]q { type primary; file "zone"; update-policy { grant %[3]s zonesub TXT;
 			t.Fatal(err)
 		}
 	}
-	var log bytes.Buffer
-	cmd := exec.Command(program, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() { defer close(exited); _ = cmd.Wait() }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
-	for end := time.Now().Add(20 * time.Second); ; {
+	serve(t, syscall.SIGKILL, func() error {
 		conn, err := net.DialTimeout("tcp", b.Address, time.Second)
-		if err == nil {
-			_ = conn.Close()
-			return b
+		if err != nil {
+			return err
 		}
-		select {
-		case <-exited:
-			t.Fatalf("named ended: %s", log.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			t.Fatalf("named does not answer: %v", err)
-		}
-	}
+		return conn.Close()
+	}, exec.Command(program, "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf")))
+	return b
 }

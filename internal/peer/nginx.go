@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -46,40 +45,8 @@ func Nginx(t testing.TB) *NginxServer {
 	if err := errors.Join(n.configure(), selfSigned(n.Cert, n.Key)); err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
-	cmd := exec.Command(n.program, n.args()...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // the master ends its workers then
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait() // told by exited
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		select {
-		case <-exited:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill() // the last resort
-			<-exited
-		}
-	})
-	for end := time.Now().Add(20 * time.Second); ; {
-		if _, err = n.Served(); err == nil {
-			return n
-		}
-		select {
-		case <-exited:
-			t.Fatalf("nginx ended: %s", log.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			t.Fatalf("nginx does not answer: %v", err)
-		}
-	}
+	serve(t, syscall.SIGTERM, func() error { _, err := n.Served(); return err }, exec.Command(n.program, n.args()...)) // the master ends its workers then
+	return n
 }
 
 func (n *NginxServer) configure() error {

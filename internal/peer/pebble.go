@@ -90,43 +90,15 @@ func Pebble(t testing.TB, o PebbleOptions) *PebbleServer {
 	pool.AppendCertsFromPEM(pem)
 	p.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
 	t.Cleanup(p.client.CloseIdleConnections)
-	p.start(t, "pebble-challtestsrv", func() error { return p.DNSCall("set-default-ipv4", map[string]string{"ip": "127.0.0.1"}) },
+	serve(t, syscall.SIGKILL, func() error { return p.DNSCall("set-default-ipv4", map[string]string{"ip": "127.0.0.1"}) },
 		exec.Command(dns, "-management", local(5), "-dnsserver", p.DNS, "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""))
 	if o.DNS != "" {
 		p.DNS = o.DNS
 	}
 	cmd := exec.Command(pebble, "-config", file, "-dnsserver", p.DNS, "-strict")
 	cmd.Env = append(append(os.Environ(), "PEBBLE_VA_NOSLEEP=1"), o.Env...)
-	p.start(t, "pebble", func() error { _, err := p.Manage("/roots/0"); return err }, cmd)
+	serve(t, syscall.SIGKILL, func() error { _, err := p.Manage("/roots/0"); return err }, cmd)
 	return p
-}
-
-// start starts a program and waits until it is ready.
-func (p *PebbleServer) start(t testing.TB, name string, ready func() error, cmd *exec.Cmd) {
-	t.Helper()
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() { defer close(exited); _ = cmd.Wait() }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
-	for end := time.Now().Add(20 * time.Second); ; {
-		err := ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-exited:
-			t.Fatalf("%s ended: %s", name, log.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s does not answer: %v", name, err)
-		}
-	}
 }
 
 // Manage asks Pebble's management interface: "/roots/0", "/intermediates/0",

@@ -3,12 +3,15 @@
 package peer
 
 import (
+	"bytes"
 	"errors"
 	"go/build"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // folders beside PATH: where Debian keeps servers, and Go what it installs.
@@ -52,4 +55,45 @@ func Need(t testing.TB, program string) string {
 	}
 	t.Skip(err)
 	return ""
+}
+
+// serve starts a program, waits until it is ready, and ends it by a signal when
+// the test does, or when the test's process dies.
+func serve(t testing.TB, end syscall.Signal, ready func() error, cmd *exec.Cmd) {
+	t.Helper()
+	name := filepath.Base(cmd.Path)
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: end}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // told by exited
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(end) // it may have ended
+		select {
+		case <-exited:
+		case <-time.After(10 * time.Second):
+			_ = cmd.Process.Kill() // the last resort
+			<-exited
+		}
+	})
+	for last := time.Now().Add(20 * time.Second); ; {
+		err := ready()
+		if err == nil {
+			return
+		}
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s", name, log.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if time.Now().After(last) {
+			t.Fatalf("%s does not answer: %v", name, err)
+		}
+	}
 }

@@ -73,6 +73,26 @@ type Subject struct {
 	Within time.Duration
 }
 
+// ListedBy makes a Subject's Revoked of the CA's own CRL, in DER.
+func ListedBy(crl func(context.Context) ([]byte, error)) func(context.Context, *x509.Certificate) (bool, revocation.Reason, error) {
+	return func(ctx context.Context, c *x509.Certificate) (bool, revocation.Reason, error) {
+		der, err := crl(ctx)
+		if err != nil {
+			return false, 0, err
+		}
+		list, err := x509.ParseRevocationList(der)
+		if err != nil {
+			return false, 0, err
+		}
+		for _, e := range list.RevokedCertificateEntries {
+			if e.SerialNumber.Cmp(c.SerialNumber) == 0 {
+				return true, revocation.Reason(e.ReasonCode), nil
+			}
+		}
+		return false, 0, nil
+	}
+}
+
 type suite struct {
 	Subject
 	mu sync.Mutex

@@ -23,7 +23,6 @@ import (
 	"github.com/certctl/certctl/issuer"
 	"github.com/certctl/certctl/issuer/issuertest"
 	"github.com/certctl/certctl/issuer/script"
-	"github.com/certctl/certctl/revocation"
 )
 
 const password = "canary-of-the-ca-key"
@@ -173,22 +172,7 @@ func TestSuite(t *testing.T) {
 			"no program":     c.config(t, map[string]any{"crl_script": []string{c.path("ca.cnf")}}),
 		},
 		Hostile: scripts,
-		Revoked: func(ctx context.Context, cert *x509.Certificate) (bool, revocation.Reason, error) {
-			der, err := lists(t, c).CRL(ctx)
-			if err != nil {
-				return false, 0, err
-			}
-			list, err := x509.ParseRevocationList(der)
-			if err != nil {
-				return false, 0, err
-			}
-			for _, e := range list.RevokedCertificateEntries {
-				if e.SerialNumber.Cmp(cert.SerialNumber) == 0 {
-					return true, revocation.Reason(e.ReasonCode), nil
-				}
-			}
-			return false, 0, nil
-		},
+		Revoked: issuertest.ListedBy(lists(t, c).CRL),
 		Issued: func(context.Context) (out []*big.Int, err error) {
 			text, err := os.ReadFile(c.path("index.txt"))
 			for line := range strings.Lines(string(text)) {

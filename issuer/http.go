@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/certctl/certctl/certctl/egress"
 )
 
 // MaxAnswer bounds what is read of a CA's answer, in octets.
@@ -29,7 +31,8 @@ type Answer struct {
 //
 //   - ErrNotDone: no connection; 408, 425, 429 and 503, whose Retry-After is kept
 //     in After;
-//   - ErrConfig: 401, 403, 404, 405, or a certificate that is not trusted;
+//   - ErrConfig: 401, 403, 404, 405, a certificate that is not trusted, or an
+//     address that the guard of package egress blocks;
 //   - ErrRefused: every other 4xx;
 //   - ErrUnknown: everything else, as the CA may have acted.
 //
@@ -87,7 +90,7 @@ func unanswered(err error) error {
 	var untrusted *tls.CertificateVerificationError
 	var op *net.OpError
 	switch {
-	case errors.As(err, &untrusted):
+	case errors.As(err, &untrusted), errors.Is(err, egress.ErrBlocked):
 		return ErrConfig
 	case errors.As(err, &op) && op.Op == "dial":
 		return ErrNotDone

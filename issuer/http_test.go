@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/certctl/certctl/certctl/egress"
 	"github.com/certctl/certctl/issuer"
 )
 
@@ -94,6 +95,18 @@ func TestDoUnanswered(t *testing.T) {
 		if _, err := issuer.Do(&http.Client{Transport: &http.Transport{}}, req, nil, time.Now()); !errors.Is(err, kind) || strings.Contains(err.Error(), "hidden") {
 			t.Errorf("%s: %v, want %v", url, err, kind)
 		}
+	}
+}
+
+// TestDoBlocked: an address that the outbound guard refuses is a matter of
+// configuration, too.
+func TestDoBlocked(t *testing.T) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := issuer.Do(egress.Client(egress.Options{}), req, nil, time.Now()); !errors.Is(err, issuer.ErrConfig) || !errors.Is(err, egress.ErrBlocked) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -57,6 +57,9 @@ type Options struct {
 	// no issuer has that ID. Nil: {}.
 	LocalIssuer []byte
 
+	// Seeds are more issuers that are created when none has their ID.
+	Seeds []engine.ConnectorInput
+
 	// HTTP is what issuers reach their CAs with; a client that passes the guard
 	// of package egress when nil.
 	HTTP *http.Client

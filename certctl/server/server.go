@@ -100,7 +100,7 @@ func (s *Server) start(ctx, run context.Context) error {
 	if err := s.engine.EnsureDefaults(ctx); err != nil {
 		return fmt.Errorf("the database cannot be prepared: %w", err)
 	}
-	if err := s.ensureIssuer(ctx); err != nil {
+	if err := s.ensureIssuers(ctx); err != nil {
 		return err
 	}
 	for _, k := range s.o.APIKeys {
@@ -152,26 +152,43 @@ func (s *Server) serve(what string, h *http.Server, l net.Listener) {
 	})
 }
 
-// ensureIssuer makes the server's own CA at the first start.
-func (s *Server) ensureIssuer(ctx context.Context) error {
-	err := s.engine.View(ctx, func(ctx context.Context, r certctl.Reader) error {
-		_, err := r.Issuers().Get(ctx, LocalIssuerID)
-		return err
-	})
-	if !errors.Is(err, certctl.ErrNotFound) {
-		return err
-	}
-	row, err := s.engine.CreateIssuer(ctx, engine.ConnectorInput{ID: LocalIssuerID, Name: "Local CA", Type: "local", Config: s.o.LocalIssuer})
-	if errors.Is(err, certctl.ErrConflict) { // another replica was first
-		return nil
-	}
+// ensureIssuers makes the server's own CA at the first start, and the issuers
+// that are configured beside it. An outside CA may be away; ours may not.
+func (s *Server) ensureIssuers(ctx context.Context) error {
+	own := engine.ConnectorInput{ID: LocalIssuerID, Name: "Local CA", Type: "local", Config: s.o.LocalIssuer}
+	row, err := s.ensureIssuer(ctx, own)
 	if err != nil {
 		return fmt.Errorf("the local CA cannot be set up: %w", err)
 	}
-	if row.TestStatus == certctl.TestFailed {
+	if row != nil && row.TestStatus == certctl.TestFailed {
 		return fmt.Errorf("the local CA cannot be used: %s", row.TestMessage)
 	}
+	for _, in := range s.o.Seeds {
+		row, err := s.ensureIssuer(ctx, in)
+		if err != nil {
+			return fmt.Errorf("the issuer %s cannot be set up: %w", in.ID, err)
+		}
+		if row != nil && row.TestStatus == certctl.TestFailed {
+			s.log.WarnContext(ctx, "an issuer cannot be used", "issuer", in.ID, "error", row.TestMessage)
+		}
+	}
 	return nil
+}
+
+// ensureIssuer returns the issuer if it made it, nil where it was there.
+func (s *Server) ensureIssuer(ctx context.Context, in engine.ConnectorInput) (*certctl.Issuer, error) {
+	err := s.engine.View(ctx, func(ctx context.Context, r certctl.Reader) error {
+		_, err := r.Issuers().Get(ctx, in.ID)
+		return err
+	})
+	if !errors.Is(err, certctl.ErrNotFound) {
+		return nil, err
+	}
+	row, err := s.engine.CreateIssuer(ctx, in)
+	if errors.Is(err, certctl.ErrConflict) { // another replica was first
+		return nil, nil
+	}
+	return row, err
 }
 
 // Stop drains: no new connections, requests and steps under way may end, until

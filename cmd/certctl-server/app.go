@@ -85,7 +85,7 @@ func serverFlags() []cli.Flag {
 		}
 		return names
 	}
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "data-dir", Value: "./certctl-data", EnvVars: env("DATA_DIR"), Usage: "`FOLDER` for database, keys and certificates"},
 		&cli.StringFlag{Name: "database-url", EnvVars: env("DATABASE_URL"), Usage: "postgres://… `URL`; SQLite in the data folder when empty"},
 		&cli.IntFlag{Name: "database-max-conns", Value: 50, EnvVars: env("DATABASE_MAX_CONNS"), Usage: "connections to Postgres, at most"},
@@ -129,5 +129,5 @@ func serverFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "crl-generation-interval", EnvVars: env("CRL_GENERATION_INTERVAL"), Usage: "1h when 0; after a revocation a CRL is made at once"},
 		&cli.DurationFlag{Name: "ocsp-responder-validity", EnvVars: env("OCSP_RESPONDER_VALIDITY"), Usage: "720h when 0"},
 		&cli.DurationFlag{Name: "ocsp-responder-rotation-grace", EnvVars: env("OCSP_RESPONDER_ROTATION_GRACE"), Usage: "168h when 0"},
-	}
+	}, seedFlags()...)
 }

@@ -65,6 +65,9 @@ func options(c *cli.Context) (server.Options, error) {
 	if o.HTTP, err = outbound(c.StringSlice("outbound-allow"), c.Bool("block-private-outbound")); err != nil {
 		return o, err
 	}
+	if o.Seeds, err = seeded(c); err != nil {
+		return o, err
+	}
 	o.Logger, err = logger(c, os.Stderr)
 	return o, err
 }
